@@ -1,0 +1,31 @@
+"""Structured logs to standard error: one line an event, text for a person or JSON for a collector."""
+
+import logging
+import sys
+from typing import cast
+
+import structlog
+
+
+def setup_logging(process: str, log_format: str) -> None:
+    """Call once at the start of a process. `process` goes on every line."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+
+
+def get_logger() -> structlog.typing.FilteringBoundLogger:
+    """Return a logger; cheap, so call it where it is used."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())

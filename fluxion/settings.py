@@ -1,0 +1,33 @@
+"""Settings by environment, FLUXION_*: resolved once at the start of a process, then passed by hand."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fluxion.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """What every process of the cloud needs to find the services. The defaults are those of the local stack."""
+
+    model_config = SettingsConfigDict(env_prefix="FLUXION_", extra="ignore", frozen=True)
+
+    database: SecretStr = Field(
+        SecretStr("postgresql://fluxion_owner:fluxion_owner@127.0.0.1:25433/fluxion"), description="PostgreSQL DSN"
+    )
+    kafka: str = Field("127.0.0.1:29092", description="Kafka bootstrap servers, comma-separated")
+    schema_registry: str = Field("http://127.0.0.1:28081/apis/ccompat/v7", description="Confluent API of the registry")
+    log_format: str = Field("text", pattern="^(text|json)$")
+    source_password: SecretStr | None = Field(None, description="the agent's password at the point-of-sale database")
+    work_dir: Path | None = Field(None, description="where a processor notes the batch in work")
+
+
+def load_settings() -> Settings:
+    """Read the environment; raises ConfigurationError naming the variable."""
+    try:
+        return Settings()
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        name = "FLUXION_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"{name} is not valid ({first['msg']})", f"set {name} right") from None

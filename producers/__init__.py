@@ -1,0 +1,1 @@
+"""Capture: sources, the journal and the shipper."""

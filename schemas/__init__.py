@@ -1,0 +1,1 @@
+"""The contracts between stages; no clients."""

@@ -1,0 +1,267 @@
+"""The records between stages as frozen structs; `avro/*.avsc` is their form on the wire and is tested against them.
+
+Times are microseconds since 1970-01-01 UTC as plain integers, versions are `epoch << 47 | n` (see `identity`), values and
+decimals are text. A record grows only by fields with a default.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Op = Literal["c", "u", "d", "r"]
+Type = Literal[
+    "integer", "decimal", "float", "boolean", "text", "bytes", "date", "time", "datetime", "instant", "uuid", "json"
+]
+Producer = Literal["agent", "gateway", "bridge"]
+
+
+class Column(Struct, frozen=True):
+    """A column as it was when the row was written. `type` tells how its canonical text reads."""
+
+    name: str
+    type: Type
+
+
+class Layout(Struct, frozen=True):
+    """The columns that were sent for a table, and which of them are its key.
+
+    A column that is not here was not sent: its target keeps its value. `table` is the name that templates use.
+    """
+
+    table: str
+    key: list[str]
+    columns: list[Column]
+
+
+class Row(Struct, frozen=True):
+    """One changed row. `values` stand in the order of the layout's columns; None means NULL.
+
+    op: c created, u updated, d deleted (values: what is known of the old row, at least the key), r read by a snapshot.
+    layout: index into the change set's layouts. txn: ordinal of the source transaction within the change set.
+    version: None only in the raw record of a webhook.
+    """
+
+    layout: int
+    op: Op
+    txn: int
+    version: int | None
+    source_time: int | None
+    values: list[str | None]
+
+
+class Since(Struct, frozen=True):
+    """A snapshot that read only rows whose `column` is not below `value` (canonical text)."""
+
+    column: str
+    value: str
+
+
+class End(Struct, frozen=True):
+    """The snapshot of a table ends here; it began when the next version was `first_version`. An empty table has one too."""
+
+    table: str
+    first_version: int
+    since: Since | None = None
+
+
+class ChangeSet(Struct, frozen=True):
+    """One or more whole source transactions of one system, in commit order; the value of pos.changes.v1.
+
+    A transaction too large for a record is split: `part` counts from 0, `last_part` is true in the last (and in every
+    record that is not split). `sequence` is the journal's last Capture in here. `position` is opaque to all but the source.
+    """
+
+    system_id: str
+    producer: Producer
+    epoch: int
+    journal_id: str
+    sequence: int
+    captured_at: int
+    position: str
+    part: int
+    last_part: bool
+    layouts: list[Layout]
+    rows: list[Row]
+    ends: list[End]
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What every canonical record carries.
+
+    id: the Fluxion id (`identity.entity_id`). fields: the names of the fields that were sent; any other keeps its value.
+    snapshot: the row was read by a snapshot. warnings: codes such as LOW_MARGIN, never a reason to refuse.
+    """
+
+    id: str
+    external_id: str
+    external_table: str
+    op: Literal["upsert", "delete"]
+    fields: list[str]
+    version: int
+    source_time: int | None = None
+    snapshot: bool = False
+    warnings: list[str] = []
+
+
+class Category(Change, frozen=True, kw_only=True):
+    """A product category; belongs to the system."""
+
+    name: str | None = None
+
+
+class Product(Change, frozen=True, kw_only=True):
+    """A product; belongs to the system, not to a store. `category_ref` is a Fluxion id, prices and percents are decimals."""
+
+    sku: str | None = None
+    name: str | None = None
+    barcode: str | None = None
+    category_ref: str | None = None
+    cost_price: str | None = None
+    selling_price: str | None = None
+    tax_rate: str | None = None
+    is_active: bool | None = None
+    last_sale_at: str | None = None
+
+
+class Stock(Change, frozen=True, kw_only=True):
+    """The level of a product in a store, as the POS says it; negative is normal."""
+
+    store_id: str | None = None
+    product_ref: str | None = None
+    quantity: str | None = None
+
+
+class SaleHeader(Change, frozen=True, kw_only=True):
+    """The header of a document at a register. Totals are as printed; `sold_at` is ISO 8601 with its zone."""
+
+    number: str | None = None
+    doc_type: str | None = None
+    status: str | None = None
+    register_id: str | None = None
+    sold_at: str | None = None
+    sold_at_precision: str | None = None
+    business_date: str | None = None
+    currency: str | None = None
+    subtotal: str | None = None
+    tax_total: str | None = None
+    total: str | None = None
+    prices_include_tax: bool | None = None
+
+
+class SaleLine(Change, frozen=True, kw_only=True):
+    """A line of a document. It keeps the SKU; `product_ref` is sent only where the POS names the product's key.
+
+    line_no: the line's place; where the POS has none, lines are in the order of their keys.
+    """
+
+    sku: str | None = None
+    product_ref: str | None = None
+    quantity: str | None = None
+    unit_price: str | None = None
+    line_total: str | None = None
+    tax_rate: str | None = None
+    line_no: str | None = None
+
+
+class Sale(Struct, frozen=True, kw_only=True):
+    """What one source transaction said of one sale: its header, or some of its lines, or both.
+
+    closed: the template's `closed_when` holds (None: not known here, the header was not sent). expected_lines: where the
+    template names a count. txn_end: the source transaction that carried it ends in this record; false for a snapshot.
+    store_id is None where only lines came; they belong to their sale's store.
+    """
+
+    id: str
+    store_id: str | None
+    header: SaleHeader | None
+    lines: list[SaleLine]
+    closed: bool | None = None
+    expected_lines: int | None = None
+    txn_end: bool = False
+
+
+class Quarantined(Struct, frozen=True, kw_only=True):
+    """A row, or a whole raw record, that could not be taken; nothing is lost, it waits in PostgreSQL for mending.
+
+    raw: the row as JSON {column: value}, or the raw record's bytes in base64 where it could not even be read.
+    version: that of the row; None for a whole record. message is one sentence with its mend.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    external_table: str | None
+    external_id: str | None
+    version: int | None
+    code: str
+    error_class: str
+    message: str
+    raw: str
+
+
+class CanonicalSet(Struct, frozen=True, kw_only=True):
+    """What one ChangeSet means; the value of fluxion.records.v1, internal. One ChangeSet gives one CanonicalSet.
+
+    source_offset: the offset in pos.changes.v1. A sale touched by several transactions appears once for each, in order.
+    """
+
+    system_id: str
+    mapping_revision: int
+    source_offset: int
+    captured_at: int
+    categories: list[Category] = []
+    products: list[Product] = []
+    stock: list[Stock] = []
+    sales: list[Sale] = []
+    ends: list[End] = []
+    quarantined: list[Quarantined] = []
+
+
+class EventLine(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A line as the public event shows it; decimals as text."""
+
+    line_id: str
+    line_no: int
+    sku: str | None
+    product_id: str | None
+    name: str | None
+    quantity: str | None
+    unit_price: str | None
+    line_total: str | None
+    tax_rate: str | None
+
+
+class EventSale(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A sale as PostgreSQL committed it, whole.
+
+    complete: false where it was announced as it stood after settle_seconds. totalsMatch: the lines add up to the header,
+    None where they cannot be compared; a difference is reported, never repaired.
+    """
+
+    sale_id: str
+    external_id: str
+    version: int
+    number: str | None
+    doc_type: str
+    status: str
+    register_id: str | None
+    sold_at: str | None
+    sold_at_precision: str | None
+    business_date: str | None
+    currency: str | None
+    subtotal: str | None
+    tax_total: str | None
+    total: str | None
+    prices_include_tax: bool | None
+    totals_match: bool | None
+    complete: bool
+    is_snapshot: bool
+    lines: list[EventLine]
+
+
+class SaleEvent(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The value of fluxion.sale_events.v1: public. `ce_type` in the headers says which event it is."""
+
+    tenant_id: str
+    store_id: str
+    sale: EventSale

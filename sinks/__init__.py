@@ -1,0 +1,1 @@
+"""Canonical sets into PostgreSQL, and the outbox out of it."""

@@ -1,0 +1,1 @@
+"""One entity a file: its staging columns and its upsert."""

@@ -1,0 +1,1 @@
+"""Raw change sets to canonical sets, in Faust."""

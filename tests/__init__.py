@@ -1,0 +1,1 @@
+"""Tests run against the real services of the local stack."""
