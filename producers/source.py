@@ -1,0 +1,89 @@
+"""The contract of a source: what every database, file or API behind a point of sale must promise. Read this page first.
+
+A source turns changes into Captures. It knows nothing of journals, Kafka, epochs or versions. The journal stores each
+Capture with its position in one transaction, numbers its rows, and only then asks for the next: so whatever a source
+yielded after the last stored Capture is yielded again after a crash, and nothing is left out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from schemas.records import Layout, Op, Since
+
+# Opaque to all but the source that made it: text that names a place in its log and the identity of the database, so that
+# the position of another database is recognised as lost instead of read from.
+Position = str
+
+
+class CaptureRow(Struct, frozen=True):
+    """A row before the journal numbered it. `layout` is an index into the Capture's layouts; values as in `records.Row`."""
+
+    layout: int
+    op: Op
+    source_time: int | None
+    values: list[str | None]
+
+
+class CaptureEnd(Struct, frozen=True):
+    """The snapshot of `table` ends here; `since` where it read only newer rows."""
+
+    table: str
+    since: Since | None = None
+
+
+class Capture(Struct, frozen=True):
+    """One source transaction (kind stream) or one chunk of a snapshot (kind snapshot), in the order of commit.
+
+    position: for a stream, where it goes on after this Capture; for a snapshot, what `snapshot(after=…)` takes to go on
+    after this chunk; every Capture of a snapshot also carries `stream_start`, the position at which the stream must
+    start. A Capture without rows only moves a position. captured_at: microseconds since the epoch.
+    """
+
+    kind: Literal["snapshot", "stream"]
+    position: Position
+    layouts: list[Layout]
+    rows: list[CaptureRow]
+    ends: list[CaptureEnd]
+    captured_at: int
+    stream_start: Position | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that keeps a source from being captured, and what mends it; one sentence each."""
+
+    code: str
+    message: str
+    mend: str
+
+
+class Source(Protocol):
+    """A point-of-sale database as a stream of changes. One thread drives it; `close` may come from another.
+
+    Every method raises only FluxionError: driver errors are translated where the driver is called.
+    """
+
+    def check(self) -> list[Fault]:
+        """Return every fault at once. Writes nothing, takes no locks, ends within 10 s."""
+        ...
+
+    def snapshot(self, after: Position | None, tables: frozenset[str]) -> Iterator[Capture]:
+        """Read the tables whole, consistent at one position, without locks; ends each table with a CaptureEnd.
+
+        `after` None begins; else the position of the last stored chunk, and it resumes behind it. Memory is bounded by a chunk.
+        """
+        ...
+
+    def stream(self, after: Position) -> Iterator[Capture]:
+        """Follow the log from `after`, in commit order, one Capture a transaction, for ever.
+
+        Yields at least every 5 s (without rows: position only). Raises PositionLostError instead of leaving a gap.
+        """
+        ...
+
+    def close(self) -> None:
+        """From any thread; ends a blocked `stream` or `snapshot` within 2 s. Safe to call twice."""
+        ...
