@@ -1,0 +1,116 @@
+"""`fluxion tenant`, `fluxion store`, `fluxion system`: the registry by hand."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from control.registry import NewSystem, add_store, add_system, add_tenant, tenants
+from fluxion.errors import ConfigurationError
+from fluxion.postgres import APP, STAGE, connect
+from fluxion.registry import load_system, load_systems
+from fluxion.settings import load_settings
+from schemas.mapping import load
+
+PLAIN = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
+
+tenant_app = typer.Typer(help="Who owns stores and systems.", **PLAIN)
+store_app = typer.Typer(help="The shops of a system.", **PLAIN)
+system_app = typer.Typer(help="Point-of-sale systems and their templates.", **PLAIN)
+
+
+def _dsn() -> str:
+    return load_settings().database.get_secret_value()
+
+
+def _print(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+@tenant_app.command("add")
+def tenant_add(name: str) -> None:
+    """Add a tenant and print its id."""
+    with connect(_dsn(), APP) as link:
+        print(add_tenant(link, name))
+
+
+@tenant_app.command("list")
+def tenant_list() -> None:
+    """List every tenant."""
+    with connect(_dsn(), STAGE) as link:
+        _print("Tenants", ["id", "name"], [list(row) for row in tenants(link)])
+
+
+@system_app.command("add")
+def system_add(  # noqa: PLR0913 -- one option a setting: that is what a command line is
+    tenant: Annotated[str, typer.Option(help="tenant id")],
+    template: Annotated[str, typer.Option(help="a built-in template's name (systimax) or a YAML file")],
+    name: Annotated[str, typer.Option(help="how people call the system")],
+    host: Annotated[str, typer.Option(help="of the point-of-sale database, as its agent reaches it")] = "127.0.0.1",
+    port: int = 3306,
+    user: str = "fluxion",
+    database: Annotated[str, typer.Option(help="the point-of-sale database")] = "systimax",
+    settings: Annotated[str, typer.Option(help='sync_settings as JSON, e.g. {"settle_seconds": 60}')] = "{}",
+) -> None:
+    """Add a system and print its id. The password is not asked: it stays with the agent."""
+    try:
+        chosen = json.loads(settings)
+    except ValueError as fault:
+        message = f"--settings is no JSON ({fault})"
+        raise ConfigurationError(message, 'write it like {"settle_seconds": 60}') from None
+    if not isinstance(chosen, dict):
+        message = "--settings is not a JSON object"
+        raise ConfigurationError(message, 'write it like {"settle_seconds": 60}')
+    path = Path(template)
+    system = NewSystem(
+        name=name,
+        template=load(path if path.suffix in {".yaml", ".yml"} else template),
+        connection={"host": host, "port": port, "user": user, "database": database},
+        settings=chosen,
+    )
+    with connect(_dsn(), APP) as link:
+        print(add_system(link, tenant, system))
+
+
+@system_app.command("list")
+def system_list() -> None:
+    """List every system with its stores, its epoch and its mapping revision."""
+    with connect(_dsn(), STAGE) as link:
+        found = load_systems(link)
+    _print(
+        "Systems",
+        ["id", "tenant", "type", "name", "stores", "epoch", "mapping"],
+        [
+            [s.id, s.tenant_id, s.system_type, s.name, str(len(s.stores)), str(s.epoch), str(s.mapping_revision)]
+            for s in found.values()
+        ],
+    )
+
+
+@store_app.command("add")
+def store_add(
+    name: str,
+    system: Annotated[str, typer.Option(help="system id")],
+    external_id: Annotated[str | None, typer.Option(help="what the template's store column holds for this shop")] = None,
+    time_zone: Annotated[str, typer.Option(help="IANA name")] = "America/Caracas",
+) -> None:
+    """Add a shop to a system and print its id."""
+    with connect(_dsn(), STAGE) as link:
+        owner = load_system(link, system)
+    with connect(_dsn(), APP) as link:
+        print(add_store(link, owner, name, external_id, time_zone))
+
+
+@store_app.command("list")
+def store_list(system: Annotated[str, typer.Option(help="system id")]) -> None:
+    """List the shops of a system."""
+    with connect(_dsn(), STAGE) as link:
+        found = load_system(link, system)
+    rows = [[s.id, s.external_id or "-", s.name, s.time_zone] for s in found.stores]
+    _print(found.name, ["id", "external id", "name", "time zone"], rows)

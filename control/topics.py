@@ -1,0 +1,73 @@
+"""`fluxion topics create`: every topic of `schemas.topics` with its settings, and only those."""
+
+from typing import Annotated
+
+import typer
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from fluxion.errors import ConfigurationError, DependencyDownError
+from fluxion.kafka import MAX_MESSAGE_BYTES
+from fluxion.settings import load_settings
+from schemas.topics import PARTITIONS, TOPICS, Topic
+
+TIMEOUT_S = 30
+
+app = typer.Typer(
+    help="Kafka topics.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `create` a sub-command although it is the only one."""
+
+
+@app.command("create")
+def create(
+    replication: Annotated[int, typer.Option(help="3 in production, 1 on one broker")] = 1,
+) -> None:
+    """Create the topics that are missing; leaves the others as they are."""
+    for name, fresh in create_topics(load_settings().kafka, replication).items():
+        print(f"{name}: {'created' if fresh else 'exists'}")
+
+
+def create_topics(servers: str, replication: int) -> dict[str, bool]:
+    """Return topic → whether it is new. Refuses a topic with another number of partitions: that is another order."""
+    admin = AdminClient({"bootstrap.servers": servers, "log.connection.close": False})
+    try:
+        known = admin.list_topics(timeout=TIMEOUT_S).topics
+    except KafkaException as fault:
+        message = f"Kafka at {servers} does not answer ({fault.args[0].str()})"
+        raise DependencyDownError(message, "check that it runs and FLUXION_KAFKA") from None
+    wrong = [t.name for t in TOPICS if t.name in known and len(known[t.name].partitions) != PARTITIONS]
+    if wrong:
+        message = f"{', '.join(wrong)}: not {PARTITIONS} partitions, which are for life"
+        raise ConfigurationError(message, "create them anew, or raise the topic's version in schemas.topics")
+    futures = admin.create_topics([_new(topic, replication) for topic in TOPICS if topic.name not in known])
+    fresh = dict.fromkeys((topic.name for topic in TOPICS), False)
+    for name, future in futures.items():
+        try:
+            future.result(TIMEOUT_S)
+            fresh[name] = True
+        except KafkaException as fault:
+            if fault.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                message = f"{name} cannot be created ({fault.args[0].str()})"
+                raise ConfigurationError(message, "give --replication no more than there are brokers") from None
+    return fresh
+
+
+def _new(topic: Topic, replication: int) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        num_partitions=PARTITIONS,
+        replication_factor=replication,
+        config={
+            # A store's clock must neither expire nor refuse records.
+            "message.timestamp.type": "LogAppendTime",
+            "retention.ms": str(topic.retention_ms),
+            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            "min.insync.replicas": str(min(2, replication)),
+            "unclean.leader.election.enable": "false",
+        },
+    )
