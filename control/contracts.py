@@ -20,8 +20,18 @@ def _group() -> None:
 @app.command("register")
 def register() -> None:
     """Register every contract; the same one again is the same id. An incompatible change is refused."""
-    registry = SchemaRegistry(load_settings().schema_registry, wait=False)
-    for topic in TOPICS:
-        if topic.schema is not None:
-            schema_id = registry.register(topic.subject, schema_text(topic.schema), topic.compatibility)
-            print(f"{topic.subject}: id {schema_id}, {topic.compatibility}")
+    for subject, (schema_id, compatibility) in register_contracts(load_settings().schema_registry).items():
+        print(f"{subject}: id {schema_id}, {compatibility}")
+
+
+def register_contracts(url: str) -> dict[str, tuple[int, str]]:
+    """Return subject → (schema id, compatibility) of every topic that has a contract."""
+    registry = SchemaRegistry(url, wait=False)
+    return {
+        topic.subject: (
+            registry.register(topic.subject, schema_text(topic.schema), topic.compatibility),
+            topic.compatibility,
+        )
+        for topic in TOPICS
+        if topic.schema is not None
+    }

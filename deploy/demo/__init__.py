@@ -1,0 +1,1 @@
+"""Two shops, every process, and a reckoning at the end: the promise shown, not told."""

@@ -1,0 +1,70 @@
+"""Programs and accounts: run as root (then MariaDB and PostgreSQL run under their own accounts) or as an ordinary user."""
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from fluxion.errors import ConfigurationError, DependencyDownError
+
+# Debian's administration programs, which an ordinary user's PATH often lacks.
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
+OPEN_FOLDER = 0o755
+
+
+def program(name: str, package: str) -> str:
+    """Return the path of a program; raises ConfigurationError naming the Debian package that brings it."""
+    found = shutil.which(name) or shutil.which(name, path=SYSTEM_FOLDERS)
+    if found is None:
+        raise ConfigurationError(
+            f"the program {name} is not installed", f"run `make setup`, or apt-get install {package}"
+        )
+    return found
+
+
+def as_account(user: str | None) -> dict[str, Any]:
+    """Return the Popen arguments that drop root to another account; nothing to drop when not root."""
+    return {"user": user, "group": user, "extra_groups": []} if user and os.geteuid() == 0 else {}
+
+
+def run(command: list[str], user: str | None = None, cwd: Path | None = None) -> str:
+    """Run a program to its end and return its output; raises DependencyDownError with the end of what it said."""
+    done = subprocess.run(
+        command, cwd=cwd, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False, **as_account(user)
+    )
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())[-600:]
+        raise DependencyDownError(
+            f"{Path(command[0]).name} failed with {done.returncode} ({said})", "mend what it says"
+        )
+    return str(done.stdout).strip()
+
+
+def open_home(home: Path) -> None:
+    """Make the stack's home, or refuse one that another person owns (a shared folder's names can be taken beforehand)."""
+    if not home.exists():
+        home.mkdir(parents=True)
+        home.chmod(OPEN_FOLDER)  # whatever the umask: the database accounts must enter
+    elif home.stat().st_uid != os.geteuid():
+        raise ConfigurationError(f"{home} belongs to another user", "choose another folder with --home")
+
+
+def own_folder(folder: Path, user: str) -> None:
+    """Make a service's folder and give it to its account; raises ConfigurationError where the account cannot get in."""
+    if os.geteuid() == 0:
+        try:
+            pwd.getpwnam(user)
+        except KeyError:
+            raise ConfigurationError(f"there is no account {user}", "run `make setup`") from None
+        for parent in folder.parents:
+            if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
+                raise ConfigurationError(
+                    f"the account {user} cannot enter {parent}",
+                    f"chmod o+x {parent}, or choose another folder with --home",
+                )
+    folder.mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        shutil.chown(folder, user, user)

@@ -1,0 +1,68 @@
+"""Apache Kafka, one node that is broker and controller (KRaft)."""
+
+import base64
+import os
+import shutil
+import socket
+import struct
+import uuid
+from pathlib import Path
+from string import Template
+
+from deploy.stack.accounts import run
+from deploy.stack.jars import JAVA, QUICK_START, RESOURCES, fetch, jars_of
+from deploy.stack.service import Service
+
+PORT, CONTROLLER_PORT = 9092, 9093
+
+
+def kafka(home: Path, base_port: int) -> Service:
+    """Describe the Kafka of a stack; its url is the bootstrap server. $FLUXION_KAFKA_JVM replaces the JVM's flags."""
+    port, controller_port = base_port + PORT, base_port + CONTROLLER_PORT
+    properties, logs = home / "server.properties", home / "logs"
+    flags = os.environ.get("FLUXION_KAFKA_JVM", "").split() or ["-Xmx384m", *QUICK_START]
+    java = [
+        *(JAVA, *flags, f"-Djava.io.tmpdir={home / 'tmp'}"),
+        *(f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}", "-cp", f"{jars_of('kafka')}/*"),
+    ]
+
+    def prepare() -> None:
+        fetch("kafka")
+        (home / "tmp").mkdir(parents=True, exist_ok=True)
+        shutil.copy(RESOURCES / "kafka" / "log4j2.properties", home)
+        text = (RESOURCES / "kafka" / "server.properties").read_text()
+        properties.write_text(Template(text).substitute(port=port, controller_port=controller_port, logs=logs))
+        if not (logs / "meta.properties").exists():
+            shutil.rmtree(logs, ignore_errors=True)
+            run([*java, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+
+    return Service(
+        name="kafka",
+        port=port,
+        url=f"127.0.0.1:{port}",
+        home=home,
+        prepare=prepare,
+        ready=lambda: live_brokers(port) > 0,
+        command=[*java, "kafka.Kafka", str(properties)],
+        more_ports=(controller_port,),
+    )
+
+
+def _cluster_id() -> str:
+    """Return a new id: 16 bytes in base64, the first one zero, for an id that begins with `-` would look like an option."""
+    return base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
+def live_brokers(port: int) -> int:
+    """Ask for the cluster's metadata and return how many brokers it names: the broker must have joined its own cluster.
+
+    Written out (request 3, version 1: no topics), because a client library tells the terminal about every try that fails.
+    """
+    metadata, version, correlation, client = 3, 1, 1, b"stack"
+    body = struct.pack(f">hhih{len(client)}si", metadata, version, correlation, len(client), client, 0)
+    with socket.create_connection(("127.0.0.1", port), timeout=2) as link:
+        link.sendall(struct.pack(">i", len(body)) + body)
+        with link.makefile("rb") as answer:
+            (size,) = struct.unpack(">i", answer.read(4))
+            _, brokers = struct.unpack(">ii", answer.read(size)[:8])
+    return int(brokers)

@@ -1,0 +1,233 @@
+"""Bring the stack up and down, whole or one service at a time. Every call may be repeated; only what we started is ended."""
+
+import os
+import socket
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pymysql
+
+from deploy.stack import processes
+from deploy.stack.accounts import open_home
+from deploy.stack.kafka import kafka
+from deploy.stack.mariadb import mariadb
+from deploy.stack.postgres import postgres
+from deploy.stack.schema_registry import schema_registry
+from deploy.stack.service import Service
+from deploy.stack.state import State, locked
+from fluxion.errors import ConfigurationError, DependencyDownError
+
+DEFAULT_BASE_PORT = 20000
+READY_DEADLINE_S = 120.0
+HIGHEST_BASE_PORT = 65535 - 9093
+# What a service that is not ready makes its client raise (EOF and short answers are ValueError and struct.error).
+NOT_READY = (OSError, ValueError, ArithmeticError, psycopg.Error, pymysql.Error)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a stack's services answer; `postgres` is the DSN of the owner of database `fluxion`."""
+
+    home: Path
+    kafka: str
+    registry: str
+    postgres: str
+    mariadb_host: str
+    mariadb_port: int
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One row of `status`: no pid where it is down, no ready_s where it does not answer, memory in MiB."""
+
+    name: str
+    pid: int | None
+    port: int
+    url: str
+    ready_s: float | None
+    memory_mb: int | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers its request."""
+        return self.ready_s is not None
+
+
+def default_home() -> Path:
+    """Return $FLUXION_HOME, else a folder that also the accounts mysql and postgres can enter, unlike root's home."""
+    return Path(os.environ.get("FLUXION_HOME") or f"/var/tmp/fluxion-{os.geteuid()}")  # noqa: S108  its owner is checked
+
+
+def up(home: Path, base_port: int | None = None) -> Stack:
+    """Start what does not run yet and wait until all four answer; seconds when the jars are there.
+
+    `base_port` defaults to the one noted in `home`, else 20000. Raises ConfigurationError (a port or a folder that cannot be had,
+    a program that is missing) before anything is started, DependencyDownError where a service ends or does not answer.
+    """
+    home = home.absolute()
+    open_home(home)
+    with locked(home):
+        state = State(home)
+        services = _services(home, _choose_base_port(state, home, base_port))
+        for service in services:
+            if state.alive(service.name) is None:
+                _demand_free_ports(service)
+        with ThreadPoolExecutor(len(services)) as pool:
+            started: dict[str, Future[None]] = {}
+            for service in services:
+                needs = [started[name] for name in service.after]
+                started[service.name] = pool.submit(_bring_up, service, state, needs)
+        for future in started.values():
+            future.result()
+    return _stack(home, services)
+
+
+def down(home: Path) -> list[str]:
+    """End what `up` started here, and return the names of what was ended; all data stay."""
+    return _end(home.absolute(), None)
+
+
+def stop(home: Path, name: str) -> None:
+    """End one service, as `down` does for all."""
+    _end(home.absolute(), name)
+
+
+def start(home: Path, name: str) -> None:
+    """Start one service again on the ports that it had, and wait until it answers."""
+    home = home.absolute()
+    with locked(home):
+        state = State(home)
+        service = _named(_services(home, _choose_base_port(state, home, None)), name)
+        if state.alive(name) is None:
+            _demand_free_ports(service)
+        _bring_up(service, state, [])
+
+
+def status(home: Path) -> list[ServiceStatus]:
+    """Return what runs and answers now; empty where no stack was ever brought up."""
+    home = home.absolute()
+    state = State(home)
+    if state.base_port is None:
+        return []
+    return [_status_of(service, state) for service in _services(home, state.base_port)]
+
+
+def _services(home: Path, base_port: int) -> list[Service]:
+    """Return the services in the order in which they are started; `after` names earlier ones only."""
+    return [
+        kafka(home / "kafka", base_port),
+        postgres(home / "postgres", base_port),
+        mariadb(home / "mariadb", base_port),
+        schema_registry(home / "registry", base_port),
+    ]
+
+
+def _named(services: list[Service], name: str) -> Service:
+    for service in services:
+        if service.name == name:
+            return service
+    raise ConfigurationError(f"the stack has no service {name}", "name one of " + ", ".join(s.name for s in services))
+
+
+def _choose_base_port(state: State, home: Path, wanted: int | None) -> int:
+    chosen = wanted or state.base_port or DEFAULT_BASE_PORT
+    if not 0 < chosen <= HIGHEST_BASE_PORT:
+        raise ConfigurationError(f"base port {chosen} is out of range", f"choose one up to {HIGHEST_BASE_PORT}")
+    if chosen != state.base_port:
+        running = [s.name for s in _services(home, state.base_port) if state.alive(s.name)] if state.base_port else []
+        if running:
+            raise ConfigurationError(
+                f"{', '.join(running)} of this folder run on base port {state.base_port}, not {chosen}",
+                f"run `fluxion stack down --home {home}` first, or choose another folder",
+            )
+        state.remember_base_port(chosen)
+    return chosen
+
+
+def _demand_free_ports(service: Service) -> None:
+    for port in (service.port, *service.more_ports):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that its last user left is free
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as fault:
+                raise ConfigurationError(
+                    f"{service.name}: something else answers on port {port} ({fault.strerror})",
+                    "end it, or choose another --base-port",
+                ) from None
+
+
+def _bring_up(service: Service, state: State, needs: list[Future[None]]) -> None:
+    for need in needs:
+        need.result()
+    if state.alive(service.name) is None:
+        service.prepare()
+        state.started(service.name, processes.launch(service))
+    _wait_until_ready(service, state)
+    service.when_ready()
+
+
+def _wait_until_ready(service: Service, state: State) -> None:
+    """Wait; also for one found alive, since a process that an interrupted `up` left behind is not yet ready."""
+    begun = time.monotonic()
+    while not _answers(service):
+        if state.alive(service.name) is None:
+            said = " ".join((service.home / "log").read_text(errors="replace")[-1000:].split())
+            raise DependencyDownError(
+                f"{service.name} ended before it was ready ({said})", f"see {service.home / 'log'}"
+            )
+        if time.monotonic() - begun > READY_DEADLINE_S:
+            raise DependencyDownError(
+                f"{service.name} did not answer within {READY_DEADLINE_S:.0f} s", f"see {service.home / 'log'}"
+            )
+        time.sleep(processes.POLL_S)
+    state.ready(service.name, time.monotonic() - begun)
+
+
+def _answers(service: Service) -> bool:
+    try:
+        return service.ready()
+    except NOT_READY:
+        return False
+
+
+def _end(home: Path, name: str | None) -> list[str]:
+    """End one service or all, in the reverse of the order of their starts."""
+    if not (home / "state.json").exists():
+        return []
+    ended = []
+    with locked(home):
+        state = State(home)
+        services = _services(home, state.base_port or DEFAULT_BASE_PORT)
+        for service in reversed(services if name is None else [_named(services, name)]):
+            entry = state.alive(service.name)
+            if entry is not None:
+                processes.end(service.name, entry.pid, entry.born, service.stop)
+                ended.append(service.name)
+            state.ended(service.name)
+    return ended
+
+
+def _status_of(service: Service, state: State) -> ServiceStatus:
+    entry = state.alive(service.name)
+    where: dict[str, Any] = {"name": service.name, "port": service.port, "url": service.url}
+    if entry is None:
+        return ServiceStatus(**where, pid=None, ready_s=None, memory_mb=None)
+    ready_s = (entry.ready_s or 0.0) if _answers(service) else None
+    return ServiceStatus(**where, pid=entry.pid, ready_s=ready_s, memory_mb=processes.memory_mib(entry.pid))
+
+
+def _stack(home: Path, services: list[Service]) -> Stack:
+    by_name = {service.name: service for service in services}
+    return Stack(
+        home=home,
+        kafka=by_name["kafka"].url,
+        registry=by_name["registry"].url,
+        postgres=by_name["postgres"].url,
+        mariadb_host="127.0.0.1",
+        mariadb_port=by_name["mariadb"].port,
+    )
