@@ -20,7 +20,7 @@ from deploy.demo.reckoning import Reckoning
 from deploy.demo.run import Demo, as_json
 from deploy.demo.screen import draw, keys, press
 from deploy.demo.text import Language, bolivares, say
-from deploy.stack import DEFAULT_BASE_PORT, Stack, default_home, down, is_up, up
+from deploy.stack import Stack, default_home, down, status, up
 
 DIFFERENT = 1
 FRAME_S = 0.25
@@ -45,9 +45,9 @@ def demo(  # noqa: PLR0913 -- one option a setting: that is what a command line 
     place = home or default_home()
     signal.signal(signal.SIGTERM, _interrupt)
     out.print(say(language, "preparing"))
-    was_up = is_up(place)
+    was_up = any(service.pid for service in status(place))
     try:
-        stack = up(place, base_port or DEFAULT_BASE_PORT)
+        stack = up(place, base_port)
         run = Demo(stack, place / "demo" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), sales_per_second)
         result, latency = _course(run, stack, seconds, language, out)
     finally:
