@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from control.registry import NewSystem, add_store, add_system, add_tenant, tenants
 from fluxion.errors import ConfigurationError
@@ -15,11 +15,17 @@ from fluxion.registry import load_system, load_systems
 from fluxion.settings import load_settings
 from schemas.mapping import load
 
-PLAIN = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 
-tenant_app = typer.Typer(help="Who owns stores and systems.", **PLAIN)
-store_app = typer.Typer(help="The shops of a system.", **PLAIN)
-system_app = typer.Typer(help="Point-of-sale systems and their templates.", **PLAIN)
+WIDTH = 160
+
+
+def _group(what: str) -> typer.Typer:
+    return typer.Typer(help=what, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+tenant_app = _group("Who owns stores and systems.")
+store_app = _group("The shops of a system.")
+system_app = _group("Point-of-sale systems and their templates.")
 
 
 def _dsn() -> str:
@@ -27,17 +33,18 @@ def _dsn() -> str:
 
 
 def _print(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(*(Column(name, no_wrap=True) for name in columns), title=title, title_justify="left")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    # An id that is cut short cannot be copied: rather let a narrow window wrap.
+    Console(width=max(Console().width, WIDTH)).print(table)
 
 
 @tenant_app.command("add")
 def tenant_add(name: str) -> None:
     """Add a tenant and print its id."""
     with connect(_dsn(), APP) as link:
-        print(add_tenant(link, name))
+        typer.echo(add_tenant(link, name))
 
 
 @tenant_app.command("list")
@@ -48,7 +55,7 @@ def tenant_list() -> None:
 
 
 @system_app.command("add")
-def system_add(  # noqa: PLR0913 -- one option a setting: that is what a command line is
+def system_add(  # noqa: PLR0913, PLR0917 -- one option a setting: that is what a command line is
     tenant: Annotated[str, typer.Option(help="tenant id")],
     template: Annotated[str, typer.Option(help="a built-in template's name (systimax) or a YAML file")],
     name: Annotated[str, typer.Option(help="how people call the system")],
@@ -75,7 +82,7 @@ def system_add(  # noqa: PLR0913 -- one option a setting: that is what a command
         settings=chosen,
     )
     with connect(_dsn(), APP) as link:
-        print(add_system(link, tenant, system))
+        typer.echo(add_system(link, tenant, system))
 
 
 @system_app.command("list")
@@ -97,14 +104,16 @@ def system_list() -> None:
 def store_add(
     name: str,
     system: Annotated[str, typer.Option(help="system id")],
-    external_id: Annotated[str | None, typer.Option(help="what the template's store column holds for this shop")] = None,
+    external_id: Annotated[
+        str | None, typer.Option(help="what the template's store column holds for this shop")
+    ] = None,
     time_zone: Annotated[str, typer.Option(help="IANA name")] = "America/Caracas",
 ) -> None:
     """Add a shop to a system and print its id."""
     with connect(_dsn(), STAGE) as link:
         owner = load_system(link, system)
     with connect(_dsn(), APP) as link:
-        print(add_store(link, owner, name, external_id, time_zone))
+        typer.echo(add_store(link, owner, name, external_id, time_zone))
 
 
 @store_app.command("list")

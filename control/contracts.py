@@ -7,9 +7,7 @@ from fluxion.settings import load_settings
 from schemas.codec import schema_text
 from schemas.topics import TOPICS
 
-app = typer.Typer(
-    help="Avro contracts.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+app = typer.Typer(help="Avro contracts.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -21,7 +19,7 @@ def _group() -> None:
 def register() -> None:
     """Register every contract; the same one again is the same id. An incompatible change is refused."""
     for subject, (schema_id, compatibility) in register_contracts(load_settings().schema_registry).items():
-        print(f"{subject}: id {schema_id}, {compatibility}")
+        typer.echo(f"{subject}: id {schema_id}, {compatibility}")
 
 
 def register_contracts(url: str) -> dict[str, tuple[int, str]]:

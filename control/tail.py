@@ -29,6 +29,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 @app.command()
 def tail(
     topic: Annotated[str, typer.Argument(help="full name, or a part of it: sale_events")],
+    *,
     from_beginning: Annotated[bool, typer.Option(help="all that is kept, not only what comes")] = False,
     limit: Annotated[int, typer.Option(help="end after so many records; 0: never")] = 0,
     seconds: Annotated[float, typer.Option(help="end after so many seconds; 0: never")] = 0,
@@ -52,7 +53,7 @@ def tail(
             message_ = follower.poll(0.2)
             if message_ is None or message_.error():
                 continue
-            print(_line(message_, decode), flush=True)
+            typer.echo(_line(message_, decode))
             seen += 1
     finally:
         follower.close()
@@ -81,16 +82,20 @@ def _line(message: Message, decode: Callable[[bytes], msgspec.Struct] | None) ->
     value = message.value() or b""
     shown: object
     try:
-        shown = msgspec.to_builtins(decode(value)) if decode else value.decode(errors="replace")
+        shown = msgspec.to_builtins(decode(value)) if decode else _text(value)
     except UnreadableRecordError as fault:
         shown = {"unreadable": str(fault)}
     key = message.key()
-    headers = {name: (held or b"").decode(errors="replace") for name, held in message.headers() or []}
+    headers = {name: _text(held) for name, held in dict(message.headers() or []).items()}
     out = {
         "partition": message.partition(),
         "offset": message.offset(),
-        "key": key.decode(errors="replace") if key else None,
+        "key": _text(key) if key else None,
         **({"headers": headers} if headers else {}),
         "value": shown,
     }
     return json.dumps(out, ensure_ascii=False)
+
+
+def _text(held: str | bytes | None) -> str:
+    return held if isinstance(held, str) else (held or b"").decode(errors="replace")

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from fluxion.errors import ConfigurationError, DependencyDownError
 from fluxion.kafka import MAX_MESSAGE_BYTES
@@ -13,9 +14,7 @@ from schemas.topics import PARTITIONS, TOPICS, Topic
 
 TIMEOUT_S = 30
 
-app = typer.Typer(
-    help="Kafka topics.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+app = typer.Typer(help="Kafka topics.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -29,7 +28,7 @@ def create(
 ) -> None:
     """Create the topics that are missing; leaves the others as they are."""
     for name, fresh in create_topics(load_settings().kafka, replication).items():
-        print(f"{name}: {'created' if fresh else 'exists'}")
+        typer.echo(f"{name}: {'created' if fresh else 'exists'}")
 
 
 def create_topics(servers: str, replication: int) -> dict[str, bool]:

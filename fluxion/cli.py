@@ -39,19 +39,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a sub-command and exit. A FluxionError is one sentence on standard error and its exit code, never a trace."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in {"-h", "--help", "help"}:
-        print(usage())
+        sys.stdout.write(usage() + "\n")
         raise SystemExit(0 if words else USAGE)
     if words[0] == "--version":
-        print(version("fluxion-pos-cdc"))
+        sys.stdout.write(version("fluxion-pos-cdc") + "\n")
         raise SystemExit(0)
     if words[0] not in COMMANDS:
-        print(f"fluxion: there is no command {words[0]!r}; `fluxion --help` lists them", file=sys.stderr)
+        sys.stderr.write(f"fluxion: there is no command {words[0]!r}; `fluxion --help` lists them\n")
         raise SystemExit(USAGE)
     module, _, name = COMMANDS[words[0]][0].partition(":")
     try:
         getattr(import_module(module), name)(args=words[1:], prog_name=f"fluxion {words[0]}")
     except FluxionError as fault:
-        print(f"fluxion: {fault}", file=sys.stderr)
+        sys.stderr.write(f"fluxion: {fault}\n")
         raise SystemExit(fault.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

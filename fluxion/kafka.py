@@ -39,7 +39,6 @@ def consumer(servers: str, group: str, **more: str | float) -> Consumer:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-            "receive.message.max.bytes": 2 * MAX_MESSAGE_BYTES + 1024 * 1024,
             "session.timeout.ms": 10_000,
             "heartbeat.interval.ms": 2_000,
             "fetch.wait.max.ms": 50,

@@ -3,7 +3,7 @@
 Reads are made as `fluxion_stage`, which sees every tenant; nobody takes a tenant or a store from a payload.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -57,7 +57,9 @@ from pos_integration.pos_systems s
 
 
 def _system(row: tuple[Any, ...]) -> System:
-    return System(*row[:10], stores=tuple(Store(*store) for store in row[10]))
+    (*scalars, stores) = row
+    names = [field.name for field in fields(System)]
+    return System(**dict(zip(names, [*scalars, tuple(Store(*store) for store in stores)], strict=True)))
 
 
 def load_systems(link: Link) -> dict[str, System]:
@@ -95,7 +97,8 @@ def register_journal(link: Link, system_id: str, journal_id: str) -> int:
     """
     with translated("PostgreSQL"), link.transaction():
         known = link.execute(
-            "select epoch from pos_integration.agents where journal_id = %s and pos_system_id = %s", [journal_id, system_id]
+            "select epoch from pos_integration.agents where journal_id = %s and pos_system_id = %s",
+            [journal_id, system_id],
         ).fetchone()
         if known:
             return int(known[0])

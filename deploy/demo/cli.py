@@ -30,14 +30,17 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-def demo(  # noqa: PLR0913 -- one option a setting: that is what a command line is
+def demo(
     seconds: Annotated[float, typer.Option(min=1, help="how long the shops are open")] = 60,
     sales_per_second: Annotated[float, typer.Option(min=0.1, help="of both shops together")] = 10,
+    *,
     json_: Annotated[bool, typer.Option("--json", help="the last line of the output is one JSON object")] = False,
     home: Annotated[Path | None, typer.Option(help="folder of the local stack")] = None,
     base_port: Annotated[int | None, typer.Option(help="services listen on it plus their usual port")] = None,
     english: Annotated[bool, typer.Option("--english", help="English instead of Spanish")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="leave the services up (`fluxion stack down` ends them)")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="leave the services up (`fluxion stack down` ends them)")
+    ] = False,
 ) -> None:
     """Two shops sell while you kill processes and cut the line; exit 0 only where all sides agree to the cent."""
     language: Language = "en" if english else "es"
@@ -80,7 +83,9 @@ def _course(
         line.close()
 
 
-def _sell(run: Demo, line: Line, seconds: float, language: Language, out: Console) -> tuple[Reckoning, dict[str, float]]:
+def _sell(
+    run: Demo, line: Line, seconds: float, language: Language, out: Console
+) -> tuple[Reckoning, dict[str, float]]:
     end = threading.Event()
     closing = time.monotonic() + seconds
     with _show(run, line, language, out) as tick, keys(lambda key: press(key, run, line, end)):

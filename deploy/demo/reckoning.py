@@ -107,7 +107,9 @@ def reckon(pos: Ledger, postgres: Ledger, events: Mapping[str, SeenSale]) -> Rec
               for key, line in pos.lines.items() if key in postgres.lines and postgres.lines[key] != line]  # fmt: skip
     wrong += _wrong_events(pos, events)
     stock = {key for key in pos.stock.keys() | postgres.stock.keys() if pos.stock.get(key) != postgres.stock.get(key)}
-    out += wrong + [f"stock {key}: POS {pos.stock.get(key)}, PostgreSQL {postgres.stock.get(key)}" for key in sorted(stock)]
+    out += wrong + [
+        f"stock {key}: POS {pos.stock.get(key)}, PostgreSQL {postgres.stock.get(key)}" for key in sorted(stock)
+    ]
     return Reckoning(
         pos_sales=len(pos.sales),
         postgres_sales=len(postgres.sales),
@@ -138,7 +140,9 @@ def _wrong_events(pos: Ledger, events: Mapping[str, SeenSale]) -> list[str]:
 
 
 def _shown(sale: EventSale) -> tuple[Decimal, list[tuple[str, Decimal, Decimal]]]:
-    shown = [(line.sku or "", Decimal(line.quantity or "NaN"), Decimal(line.unit_price or "NaN")) for line in sale.lines]
+    shown = [
+        (line.sku or "", Decimal(line.quantity or "NaN"), Decimal(line.unit_price or "NaN")) for line in sale.lines
+    ]
     return Decimal(sale.total or "NaN"), sorted(shown, key=lambda line: line[0])
 
 

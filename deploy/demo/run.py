@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from producers.journal import Journal
+
 from control.contracts import register_contracts
 from control.registry import NewSystem, add_store, add_system, add_tenant
 from control.topics import create_topics
@@ -21,7 +23,6 @@ from deploy.stack import Stack
 from fluxion.errors import DependencyDownError
 from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import load_system
-from producers.journal import Journal
 from schemas.mapping import load
 from schemas.topics import CHANGES, RECORDS
 from sinks.migrate import migrate

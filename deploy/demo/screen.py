@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Group
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from deploy.demo.line import Line
@@ -22,7 +22,7 @@ KILLS = dict(zip("apsr", ("agent", "processor", "sink", "relay"), strict=True))
 
 def draw(demo: Demo, line: Line, counts: Counts, language: Language, state: str, seconds_left: float) -> Panel:
     """Return the whole screen."""
-    flow = Table(say(language, "stage"), Text(say(language, "count"), justify="right"), expand=True, box=None)
+    flow = Table(say(language, "stage"), Column(say(language, "count"), justify="right"), expand=True, box=None)
     for stage in STAGES:
         flow.add_row(say(language, stage), f"{getattr(counts, stage):,}")
     behind = counts.pos - counts.events

@@ -70,7 +70,7 @@ class Pos:
         with self.connect(database=False) as link, link.cursor() as cursor:
             cursor.execute(f"drop database if exists `{self.database}`")
             cursor.execute(f"create database `{self.database}` character set utf8mb4")
-        chance = random.Random(20)  # noqa: S311 -- goods for a demo, not a secret
+        chance = random.Random(20)
         with self.connect() as link, link.cursor() as cursor:
             for statement in SCHEMA.split(";"):
                 cursor.execute(statement)
@@ -93,7 +93,7 @@ def _items(chance: random.Random) -> list[tuple[Any, ...]]:
     return rows
 
 
-def ring_up(link: Any, chance: random.Random, location: int, number: str) -> int:  # noqa: ANN401 -- pymysql is untyped here
+def ring_up(link: Any, chance: random.Random, location: int, number: str) -> int:
     """One sale in one transaction: header, one to six lines, stock. Returns trans_id once it is committed.
 
     Stock rows are touched in the order of items, so that two registers cannot deadlock.
@@ -111,7 +111,15 @@ def ring_up(link: Any, chance: random.Random, location: int, number: str) -> int
         cursor.execute(
             "insert into transactions (trans_no, trans_date, location_id, subtotal, tax_amount, total_amount, payment_type)"
             " values (%s, %s, %s, %s, %s, %s, %s)",
-            [number, now, location, subtotal, tax, subtotal + tax, chance.choice(["EFECTIVO", "TARJETA", "PAGO MOVIL"])],
+            [
+                number,
+                now,
+                location,
+                subtotal,
+                tax,
+                subtotal + tax,
+                chance.choice(["EFECTIVO", "TARJETA", "PAGO MOVIL"]),
+            ],
         )
         sale = int(cursor.lastrowid)
         cursor.executemany(
@@ -164,7 +172,7 @@ class Registers:
             raise self.failure
 
     def _work(self, location: int, register: int) -> None:
-        chance = random.Random(location * 100 + register)  # noqa: S311 -- as above
+        chance = random.Random(location * 100 + register)
         next_sale = time.monotonic() + chance.random() * self._interval
         count = 0
         try:
@@ -180,7 +188,7 @@ class Registers:
             self.failure = fault
 
 
-def back_office(link: Any, chance: random.Random, location: int) -> None:  # noqa: ANN401 -- as above
+def back_office(link: Any, chance: random.Random, location: int) -> None:
     """Change one price and restock one item."""
     with link.cursor() as cursor:
         cursor.execute(

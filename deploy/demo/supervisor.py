@@ -44,7 +44,9 @@ class Supervisor:
     def start(self, name: str, arguments: list[str], environment: dict[str, str] | None = None) -> None:
         """Start a process, with more environment of its own, and watch it from now on."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        child = Child(name, [sys.executable, "-m", "fluxion.cli", *arguments], self.logs / f"{name}.log", environment or {})
+        child = Child(
+            name, [sys.executable, "-m", "fluxion.cli", *arguments], self.logs / f"{name}.log", environment or {}
+        )
         with self._lock:
             self.children[name] = child
             self._spawn(child)
@@ -53,7 +55,7 @@ class Supervisor:
             self._thread.start()
 
     def kill(self, name: str) -> int | None:
-        """kill -9 the process; returns the pid that was killed, None where it was just down. It is started again."""
+        """End the process by kill -9; returns the pid that was killed, None where it was just down. It is started again."""
         with self._lock:
             process = self.children[name].process
             if process is None or process.poll() is not None:

@@ -37,7 +37,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{pos} ventas en las cajas, {postgres} en PostgreSQL, {events} sale_created",
         "{pos} sales at the registers, {postgres} in PostgreSQL, {events} sale_created",
     ),
-    "total_line": ("Bs {pos} en las cajas, Bs {postgres} en PostgreSQL", "Bs {pos} at the registers, Bs {postgres} in PostgreSQL"),
+    "total_line": (
+        "Bs {pos} en las cajas, Bs {postgres} en PostgreSQL",
+        "Bs {pos} at the registers, Bs {postgres} in PostgreSQL",
+    ),
     "lost_line": (
         "perdidas {lost}, duplicadas {duplicated}, con datos distintos {wrong}, existencias distintas {stock}",
         "lost {lost}, doubled {duplicated}, with other data {wrong}, stock levels that differ {stock}",

@@ -1,5 +1,6 @@
 """What the demo sees from outside: the public topic as any consumer reads it, and the count at each stage."""
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -33,7 +34,9 @@ class EventWatcher:
         self._tenant_id = tenant_id
         self._decode = Decoder("sale_event", SaleEvent, SchemaRegistry(schema_registry).schema_text)
         self._consumer = consumer(kafka, "fluxion-demo")
-        self._consumer.assign([TopicPartition(SALE_EVENTS.name, p, end) for p, end in ends(self._consumer, SALE_EVENTS)])
+        self._consumer.assign(
+            [TopicPartition(SALE_EVENTS.name, p, end) for p, end in ends(self._consumer, SALE_EVENTS)]
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="event watcher")
 
@@ -61,7 +64,7 @@ class EventWatcher:
             if event.tenant_id != self._tenant_id:
                 continue
             headers = dict(message.headers() or [])
-            event_id = (headers.get("ce_id") or b"").decode()
+            event_id = str(headers.get("ce_id"))
             sale = self.sales.setdefault(event.sale.external_id, SeenSale(event, arrived))
             sale.repeats += event_id in sale.event_ids
             sale.event_ids.add(event_id)
@@ -86,10 +89,8 @@ class TopicCounter:
 
     def count(self) -> int:
         """Records since the start; the last known number while the broker is away."""
-        try:
+        with contextlib.suppress(KafkaException):
             self._last = sum(end - self._first[p] for p, end in ends(self._reader, self._topic))
-        except KafkaException:
-            pass
         return self._last
 
     def close(self) -> None:

@@ -52,19 +52,23 @@ def open_home(home: Path) -> None:
         raise ConfigurationError(f"{home} belongs to another user", "choose another folder with --home")
 
 
+def demand_entry(folder: Path, user: str) -> None:
+    """Raise ConfigurationError where root would start a service under an account that is missing or cannot get in."""
+    if os.geteuid() != 0:
+        return
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        raise ConfigurationError(f"there is no account {user}", "run `make setup`") from None
+    for parent in folder.parents:
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            raise ConfigurationError(
+                f"the account {user} cannot enter {parent}", f"chmod o+x {parent}, or choose another folder with --home"
+            )
+
+
 def own_folder(folder: Path, user: str) -> None:
-    """Make a service's folder and give it to its account; raises ConfigurationError where the account cannot get in."""
-    if os.geteuid() == 0:
-        try:
-            pwd.getpwnam(user)
-        except KeyError:
-            raise ConfigurationError(f"there is no account {user}", "run `make setup`") from None
-        for parent in folder.parents:
-            if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
-                raise ConfigurationError(
-                    f"the account {user} cannot enter {parent}",
-                    f"chmod o+x {parent}, or choose another folder with --home",
-                )
+    """Make a service's folder and, as root, give it to its account."""
     folder.mkdir(exist_ok=True)
     if os.geteuid() == 0:
         shutil.chown(folder, user, user)

@@ -12,7 +12,7 @@ import psycopg
 import pymysql
 
 from deploy.stack import processes
-from deploy.stack.accounts import open_home
+from deploy.stack.accounts import demand_entry, open_home
 from deploy.stack.kafka import kafka
 from deploy.stack.mariadb import mariadb
 from deploy.stack.postgres import postgres
@@ -75,7 +75,7 @@ def up(home: Path, base_port: int | None = None) -> Stack:
         services = _services(home, _choose_base_port(state, home, base_port))
         for service in services:
             if state.alive(service.name) is None:
-                _demand_free_ports(service)
+                _demand_startable(service)
         with ThreadPoolExecutor(len(services)) as pool:
             started: dict[str, Future[None]] = {}
             for service in services:
@@ -103,7 +103,7 @@ def start(home: Path, name: str) -> None:
         state = State(home)
         service = _named(_services(home, _choose_base_port(state, home, None)), name)
         if state.alive(name) is None:
-            _demand_free_ports(service)
+            _demand_startable(service)
         _bring_up(service, state, [])
 
 
@@ -148,7 +148,10 @@ def _choose_base_port(state: State, home: Path, wanted: int | None) -> int:
     return chosen
 
 
-def _demand_free_ports(service: Service) -> None:
+def _demand_startable(service: Service) -> None:
+    """Refuse what can be foreseen before anything is started: an account that cannot enter, a port that is taken."""
+    if service.user:
+        demand_entry(service.home, service.user)
     for port in (service.port, *service.more_ports):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that its last user left is free
@@ -164,28 +167,31 @@ def _demand_free_ports(service: Service) -> None:
 def _bring_up(service: Service, state: State, needs: list[Future[None]]) -> None:
     for need in needs:
         need.result()
-    if state.alive(service.name) is None:
+    # One found alive may not be ready yet (an interrupted `up`), or may just be ending (a kill): then it is started anew.
+    if state.alive(service.name) is None or not _becomes_ready(service, state):
         service.prepare()
         state.started(service.name, processes.launch(service))
-    _wait_until_ready(service, state)
-    service.when_ready()
-
-
-def _wait_until_ready(service: Service, state: State) -> None:
-    """Wait; also for one found alive, since a process that an interrupted `up` left behind is not yet ready."""
-    begun = time.monotonic()
-    while not _answers(service):
-        if state.alive(service.name) is None:
+        if not _becomes_ready(service, state):
             said = " ".join((service.home / "log").read_text(errors="replace")[-1000:].split())
             raise DependencyDownError(
                 f"{service.name} ended before it was ready ({said})", f"see {service.home / 'log'}"
             )
+    service.when_ready()
+
+
+def _becomes_ready(service: Service, state: State) -> bool:
+    """Wait until the service answers; False where its process ends first."""
+    begun = time.monotonic()
+    while not _answers(service):
+        if state.alive(service.name) is None:
+            return False
         if time.monotonic() - begun > READY_DEADLINE_S:
             raise DependencyDownError(
                 f"{service.name} did not answer within {READY_DEADLINE_S:.0f} s", f"see {service.home / 'log'}"
             )
         time.sleep(processes.POLL_S)
     state.ready(service.name, time.monotonic() - begun)
+    return True
 
 
 def _answers(service: Service) -> bool:

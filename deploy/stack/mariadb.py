@@ -25,6 +25,7 @@ def mariadb(home: Path, base_port: int) -> Service:
         for name in ("my.cnf", "init.sql"):
             text = (RESOURCES / "mariadb" / name).read_text()
             (home / name).write_text(Template(text).substitute(home=home, port=port))
+            (home / name).chmod(0o644)  # whatever root's umask: the account reads it
         if not (home / "data").exists():
             part = home / "data.part"
             shutil.rmtree(part, ignore_errors=True)

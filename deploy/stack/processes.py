@@ -29,10 +29,12 @@ def birth(pid: int) -> str | None:
         return None
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
-    return None if fields[STATE] == "Z" else f"{boot} {fields[START_TICKS]}"
+    # A zombie with threads is still ending, and holds its ports as long.
+    return None if fields[STATE] == "Z" and threads <= 1 else f"{boot} {fields[START_TICKS]}"
 
 
 def launch(service: Service) -> int:

@@ -1,8 +1,14 @@
 -- The tables that the walking skeleton needs. Money and quantities are numeric(18,4), times timestamptz; tenant_id leads
 -- every primary key of a tenant's table; row level security is on from the first table.
 
-create schema pos_integration;
+create schema if not exists pos_integration;  -- it may stand already: the version table is in it
 create schema fluxion;
+
+-- What no reader can use is refused at the door and quarantined as a row: NaN is a numeric, and years beyond 1 to 9999
+-- are timestamps that drivers cannot hand out.
+create domain fluxion.amount as numeric(18,4) check (value <> 'NaN');
+create domain fluxion.moment as timestamptz check (value >= '0002-01-01 UTC' and value < '9999-01-01 UTC');
+create domain fluxion.day as date check (value >= '0002-01-01' and value < '9999-01-01');
 
 -- Registry -----------------------------------------------------------------------------------------------------------
 
@@ -81,11 +87,11 @@ create table fluxion.products (
   name text,
   barcode text,
   category_id uuid,
-  cost_price numeric(18,4),
-  selling_price numeric(18,4),
-  tax_rate numeric(18,4),
+  cost_price fluxion.amount,
+  selling_price fluxion.amount,
+  tax_rate fluxion.amount,
   is_active boolean,
-  last_sale_at timestamptz,
+  last_sale_at fluxion.moment,
   warnings text[] not null default '{}',
   version bigint not null,
   mapping_revision integer not null,
@@ -103,7 +109,7 @@ create table fluxion.stock_levels (
   external_id text not null,
   store_id uuid,
   product_id uuid,
-  quantity numeric(18,4),
+  quantity fluxion.amount,
   version bigint not null,
   mapping_revision integer not null,
   deleted_at timestamptz,
@@ -118,21 +124,21 @@ create table fluxion.sales (
   external_table text,
   external_id text,
   store_id uuid,
-  has_header boolean not null default false,
+  has_header boolean not null default false, -- false: a tombstone of a sale that was never seen
   number text,
   doc_type text,
   status text,
   register_id text,
-  sold_at timestamptz,
+  sold_at fluxion.moment,
   sold_at_precision text,
-  business_date date,
+  business_date fluxion.day,
   currency text,
-  subtotal numeric(18,4),
-  tax_total numeric(18,4),
-  total numeric(18,4),
+  subtotal fluxion.amount,
+  tax_total fluxion.amount,
+  total fluxion.amount,
   prices_include_tax boolean,
   warnings text[] not null default '{}',
-  version bigint not null,                   -- the header's own; 0 while only lines came
+  version bigint not null,                   -- the header's own; lines have theirs
   mapping_revision integer not null,
   closed boolean not null default false,
   expected_lines integer,
@@ -140,7 +146,7 @@ create table fluxion.sales (
   purged_at timestamptz,                     -- the POS archived it; kept, and no event
   -- how it is announced
   partition integer not null,                -- of fluxion.records.v1; whose sink sweeps it
-  settle_at timestamptz,                     -- when the sweep looks at it; null once announced
+  settle_at timestamptz,                     -- when the sweep looks at it; null: open, or announced, or waiting for a snapshot's end
   announced_version bigint,
   announced_hash bytea,
   announced_at timestamptz,
@@ -148,6 +154,7 @@ create table fluxion.sales (
   primary key (tenant_id, id)
 );
 create index sales_to_settle on fluxion.sales (partition, settle_at) where settle_at is not null;
+create index sales_of_snapshot on fluxion.sales (pos_system_id) where is_snapshot and announced_version is null;
 
 create table fluxion.sale_items (
   tenant_id uuid not null,
@@ -159,10 +166,10 @@ create table fluxion.sale_items (
   line_no text,
   sku text,
   product_id uuid,                           -- by the POS's own key, or by the SKU (the sweep)
-  quantity numeric(18,4),
-  unit_price numeric(18,4),
-  line_total numeric(18,4),
-  tax_rate numeric(18,4),
+  quantity fluxion.amount,
+  unit_price fluxion.amount,
+  line_total fluxion.amount,
+  tax_rate fluxion.amount,
   version bigint not null,
   mapping_revision integer not null,
   purged_at timestamptz,
@@ -199,7 +206,7 @@ create table pos_integration.outbox (
 create index outbox_unpublished on pos_integration.outbox (id) where published_at is null;
 
 create table pos_integration.quarantine (
-  tenant_id uuid not null,
+  tenant_id uuid not null,                   -- all zeros: a record that names no system that we know; nobody's
   id bigint generated always as identity,
   pos_system_id uuid not null,
   topic text not null,
@@ -212,7 +219,7 @@ create table pos_integration.quarantine (
   code text not null,
   error_class text not null,
   message text not null,
-  raw bytea not null,
+  raw bytea not null,                        -- the row as JSON {column: value}, or the whole record's bytes
   created_at timestamptz not null default now(),
   primary key (tenant_id, id)
 );
@@ -225,12 +232,22 @@ create unique index quarantine_once on pos_integration.quarantine
 -- fluxion_stage: agents and processors; reads the registry of all tenants, registers journals.
 -- fluxion_sink: sink and relay; writes what the records say, for all tenants; tenant and store come from the registry.
 
-do $$ begin
-  if not exists (select from pg_roles where rolname = 'fluxion_app') then create role fluxion_app nologin; end if;
-  if not exists (select from pg_roles where rolname = 'fluxion_stage') then create role fluxion_stage nologin; end if;
-  if not exists (select from pg_roles where rolname = 'fluxion_sink') then create role fluxion_sink nologin; end if;
+-- Roles belong to the cluster, not to the database: another database's migration may be making them right now.
+do $$
+declare wanted text;
+begin
+  foreach wanted in array array['fluxion_app', 'fluxion_stage', 'fluxion_sink'] loop
+    if not exists (select from pg_roles where rolname = wanted) then
+      begin
+        execute format('create role %I nologin', wanted);
+      exception when duplicate_object or unique_violation then null;
+      end;
+    end if;
+    if not pg_has_role(current_user, wanted, 'member') then
+      execute format('grant %I to %I', wanted, current_user);
+    end if;
+  end loop;
 end $$;
-grant fluxion_app, fluxion_stage, fluxion_sink to current_user;
 grant usage on schema fluxion, pos_integration to fluxion_app, fluxion_stage, fluxion_sink;
 
 do $$

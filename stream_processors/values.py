@@ -1,0 +1,140 @@
+"""Canonical text to Fluxion's values. Only `text` columns are read by locale; typed columns are plain.
+
+Every parser takes text and returns text (or a boolean) and raises ValueError with a sentence for a person.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, tzinfo
+from decimal import Decimal
+
+from schemas.records import Type
+
+Parse = Callable[[str], str | bool | None]
+ParseMoment = Callable[[str, tzinfo], tuple[str, str]]
+
+_SIGNS = r"(?:bs\.?\s?s\.?|bs\.?|ves|ved|usd|us\$|\$|ref\.?)"
+_PRICE = re.compile(rf"\s*(-?)\s*{_SIGNS}?\s*(-?)([\d.,]+)\s*{_SIGNS}?\s*", re.IGNORECASE)
+_PLAIN = re.compile(r"\d+")
+_COMMA = re.compile(r"(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?|,\d+")
+_POINT = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+")
+# One separator with three digits behind and up to three before, none of them a leading zero: thousands or decimals?
+_AMBIGUOUS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+
+
+def text(value: str) -> str | None:
+    """Strip padding; text of nothing but blanks is NULL."""
+    return value.strip() or None
+
+
+def float_number(value: str) -> str | None:
+    """Write a shortest round-trip float ("1e-07") as a plain decimal. NaN and Infinity pass; `validate` refuses them."""
+    return format(Decimal(value), "f")
+
+
+def money(style: str | None) -> Parse:
+    """Return a parser of amounts in text: "Bs. 1.234,56", "1,234.56 USD". Without a style, ambiguous text is refused."""
+
+    def parse(value: str) -> str | None:
+        if not value.strip():
+            return None
+        found = _PRICE.fullmatch(value)
+        if found is None or found[1] and found[2]:
+            raise ValueError(f"{value!r} is not a number")  # noqa: EM102, TRY003 -- the sentence is the error
+        return ("-" if found[1] or found[2] else "") + _digits(found[3], style)
+
+    return parse
+
+
+def _digits(value: str, style: str | None) -> str:
+    if style is None and _AMBIGUOUS.fullmatch(value):
+        msg = f'{value!r} is ambiguous: the template must say format: "1.234,56" or "1,234.56"'
+        raise ValueError(msg)
+    if _PLAIN.fullmatch(value):
+        return value
+    if style != "1,234.56" and _COMMA.fullmatch(value):
+        return value.replace(".", "").replace(",", ".")
+    if style != "1.234,56" and _POINT.fullmatch(value):
+        return value.replace(",", "")
+    msg = f"{value!r} is not a number" + (f" written as {style}" if style else "")
+    raise ValueError(msg)
+
+
+_YES = frozenset({"1", "-1", "s", "si", "sí", "y", "yes", "t", "true", "v", "verdadero", "a", "activo"})
+_NO = frozenset({"0", "n", "no", "f", "false", "falso", "i", "inactivo"})
+
+
+def boolean(value: str) -> bool | None:
+    """Read 1/0, S/N, Y/N, true/false, activo/inactivo."""
+    word = value.strip().casefold()
+    if word in _YES:
+        return True
+    if word in _NO:
+        return False
+    if not word:
+        return None
+    msg = f"{value!r} is neither yes nor no"
+    raise ValueError(msg)
+
+
+def local_moment(value: str, zone: tzinfo) -> tuple[str, str]:
+    """Give a `datetime` without a zone the store's; returns (ISO 8601 with offset, precision)."""
+    return datetime.fromisoformat(value).replace(tzinfo=zone).isoformat(), "second"
+
+
+def instant_moment(value: str, zone: tzinfo) -> tuple[str, str]:
+    """Keep an `instant`, shown as the store's clock showed it."""
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        msg = f"{value!r} has no zone"
+        raise ValueError(msg)
+    return moment.astimezone(zone).isoformat(), "second"
+
+
+def date_moment(value: str, zone: tzinfo) -> tuple[str, str]:
+    """Take a `date` as the store's midnight, and say that it is only a date."""
+    return datetime.fromisoformat(value).replace(tzinfo=zone).isoformat(), "date"
+
+
+_LENGTH_OF_DATE, _LENGTH_OF_MINUTE = 10, 16
+
+
+def text_moment(style: str | None) -> ParseMoment:
+    """Return a parser of times in text: by strptime's letters, or ISO 8601 where the template names none."""
+
+    def iso(value: str, zone: tzinfo) -> tuple[str, str]:
+        word = value.strip()
+        try:
+            moment = datetime.fromisoformat(word)
+        except ValueError:
+            msg = f"{value!r} is not a time in ISO 8601: the template must say its format"
+            raise ValueError(msg) from None
+        precision = {_LENGTH_OF_DATE: "date", _LENGTH_OF_MINUTE: "minute"}.get(len(word), "second")
+        return _placed(moment, zone), precision
+
+    def by_letters(value: str, zone: tzinfo) -> tuple[str, str]:
+        return _placed(datetime.strptime(value.strip(), letters), zone), precision  # noqa: DTZ007 -- _placed gives it
+
+    if style is None:
+        return iso
+    letters = style
+    hours = any(letter in style for letter in ("%H", "%I", "%X", "%c", "%T"))
+    seconds = any(letter in style for letter in ("%S", "%X", "%c", "%T"))
+    precision = "second" if seconds else "minute" if hours else "date"
+    return by_letters
+
+
+def _placed(moment: datetime, zone: tzinfo) -> str:
+    return (moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
+
+
+def comparable(kind: Type) -> Callable[[str], str]:
+    """Return what makes two canonical texts of a column comparable: 1.00 is 1, blanks on the right do not count."""
+    if kind in {"integer", "decimal", "float"}:
+        return lambda value: str(Decimal(value).normalize())
+    return str.rstrip
+
+
+def day_before(day: str) -> str:
+    """Return the day before an ISO date."""
+    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()

@@ -1,0 +1,40 @@
+"""Fixtures of every test: `stack`, the four real services, and `cloud`, the same made ready for the project's processes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from deploy.stack import Stack
+from tests.support import local
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A stack with tables, topics and schemas, and the FLUXION_* variables by which a process finds it."""
+
+    stack: Stack
+    environment: dict[str, str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whatever uses the stack, so that `-m "not stack"` is quick."""
+    for item in items:
+        if {"stack", "cloud"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.stack)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Real Kafka, schema registry, MariaDB and PostgreSQL, one of each for the whole session; tests share them."""
+    with local.running_stack() as services:
+        yield services
+
+
+@pytest.fixture(scope="session")
+def cloud(stack: Stack) -> Cloud:
+    """The stack after `db migrate`, `topics create` and `schemas register`."""
+    environment = local.environment_of(stack)
+    for words in (("db", "migrate"), ("topics", "create"), ("schemas", "register")):
+        local.fluxion(*words, environment=environment)
+    return Cloud(stack, environment)

@@ -1,0 +1,192 @@
+"""The local stack, with the real services: what it promises to those who stand on it."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pymysql
+import pytest
+
+from deploy import stack as local_stack
+from deploy.stack import Stack, lifecycle, processes
+from deploy.stack.service import Service
+from deploy.stack.state import State
+from fluxion.errors import ConfigurationError, DependencyDownError
+from tests.support import local
+
+NAMES = ["kafka", "postgres", "mariadb", "registry"]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with local.open_folder() as made:
+        yield made
+
+
+def pids(stack: Stack) -> dict[str, int | None]:
+    return {one.name: one.pid for one in local_stack.status(stack.home)}
+
+
+def mariadb(stack: Stack) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    return pymysql.connect(
+        host=stack.mariadb_host, port=stack.mariadb_port, user="app", password="app", autocommit=True
+    )
+
+
+def test_up_again_leaves_what_runs_alone(stack: Stack) -> None:
+    before = pids(stack)
+    again = local_stack.up(stack.home)
+    assert again == stack
+    assert pids(stack) == before
+    assert None not in before.values()
+
+
+def test_status_tells_where_everything_is(stack: Stack) -> None:
+    said = local.fluxion("stack", "status", "--home", str(stack.home), "--json")
+    services = {one["name"]: one for one in json.loads(said.stdout)["services"]}
+    assert sorted(services) == sorted(NAMES)
+    for one in services.values():
+        assert set(one) == {"name", "pid", "port", "url", "ready_s", "memory_mb"}
+        assert one["memory_mb"] > 0
+        assert one["ready_s"] >= 0
+    assert services["postgres"]["url"] == stack.postgres
+    assert services["kafka"]["url"] == stack.kafka
+    assert services["registry"]["url"] == stack.registry
+    assert services["mariadb"]["port"] == stack.mariadb_port
+
+
+def test_status_fails_where_nothing_was_brought_up(folder: Path) -> None:
+    said = local.fluxion("stack", "status", "--home", str(folder), "--json", check=False)
+    assert (said.returncode, json.loads(said.stdout)) == (1, {"services": []})
+
+
+def test_down_where_nothing_runs_ends_nothing(folder: Path) -> None:
+    assert local_stack.down(folder) == []
+
+
+def test_a_reused_process_id_is_not_ours(folder: Path) -> None:
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        state = State(folder)
+        state.remember_base_port(local.free_base_port())
+        state.started("kafka", other.pid)
+        noted = folder / "state.json"
+        content = json.loads(noted.read_text())
+        content["services"]["kafka"]["born"] = "an earlier process"
+        noted.write_text(json.dumps(content))
+        assert local_stack.down(folder) == []
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_port_in_use_is_refused_by_name_before_anything_starts(stack: Stack, folder: Path) -> None:
+    base = local.free_base_port()
+    with socket.create_server(("127.0.0.1", base + 3306)):
+        with pytest.raises(
+            ConfigurationError, match=rf"mariadb: something else answers on port {base + 3306}.*--base-port"
+        ):
+            local_stack.up(folder, base)
+        assert [one.pid for one in local_stack.status(folder)] == [None] * 4
+    assert None not in pids(stack).values()
+
+
+def test_another_base_port_is_refused_while_services_run(stack: Stack) -> None:
+    with pytest.raises(ConfigurationError, match="stack down"):
+        local_stack.up(stack.home, local.free_base_port())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the databases under other accounts")
+def test_a_home_that_an_account_cannot_enter_is_refused_with_the_mend(folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    said = local.fluxion("stack", "up", "--home", str(closed), "--base-port", str(local.free_base_port()), check=False)
+    assert said.returncode == ConfigurationError.exit_code
+    assert f"chmod o+x {closed}" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert [one.pid for one in local_stack.status(closed)] == [None] * 4
+
+
+def test_an_unknown_service_is_refused(stack: Stack) -> None:
+    with pytest.raises(ConfigurationError, match="name one of"):
+        local_stack.stop(stack.home, "oracle")
+
+
+def test_the_projects_database_demands_its_password(stack: Stack) -> None:
+    with psycopg.connect(stack.postgres) as link:
+        row = link.execute(
+            "select rolsuper, rolcreaterole, current_database() from pg_roles where rolname = current_user"
+        ).fetchone()
+    assert row == (False, True, "fluxion")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(stack.postgres, password="wrong")
+
+
+def test_the_capturing_account_cannot_write(stack: Stack) -> None:
+    link = pymysql.connect(host=stack.mariadb_host, port=stack.mariadb_port, user="cdc", password="cdc")
+    with link, link.cursor() as cursor, pytest.raises(pymysql.err.OperationalError, match="denied"):
+        cursor.execute("create database not_allowed")
+
+
+def test_data_and_gtid_survive_a_restart(stack: Stack) -> None:
+    name = f"restart_{os.getpid()}"
+    with mariadb(stack) as link, link.cursor() as cursor:
+        cursor.execute(f"create database {name}")
+        cursor.execute(f"create table {name}.t (id int primary key)")
+        cursor.execute(f"insert into {name}.t values (7)")
+        cursor.execute("select @@gtid_binlog_pos")
+        before = cursor.fetchone()
+    with psycopg.connect(stack.postgres) as database:
+        database.execute(f"create table {name} as select 7 as id")
+    for service in ("mariadb", "postgres"):
+        local_stack.stop(stack.home, service)
+        assert pids(stack)[service] is None
+        local_stack.start(stack.home, service)
+    with mariadb(stack) as link, link.cursor() as cursor:
+        cursor.execute(f"select id from {name}.t")
+        assert cursor.fetchone() == (7,)
+        cursor.execute("select @@gtid_binlog_pos")
+        assert cursor.fetchone() == before  # the start itself wrote nothing that capture would see
+        cursor.execute(f"drop database {name}")
+    with psycopg.connect(stack.postgres) as database:
+        assert database.execute(f"select id from {name}").fetchone() == (7,)
+        database.execute(f"drop table {name}")
+
+
+def test_a_service_that_was_killed_comes_back(stack: Stack) -> None:
+    killed = pids(stack)["mariadb"]
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    assert local_stack.up(stack.home) == stack
+    assert pids(stack)["mariadb"] not in {None, killed}
+
+
+def test_a_service_that_ends_at_once_says_why(folder: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no disk left')"]
+    broken = Service(
+        name="broken", port=1, url="", home=folder, command=command, prepare=lambda: None, ready=lambda: False
+    )
+    state = State(folder)
+    with pytest.raises(DependencyDownError, match=r"broken ended before it was ready \(no disk left\)"):
+        lifecycle._bring_up(broken, state, [])
+    assert state.alive("broken") is None
+
+
+def test_memory_of_a_process_that_is_gone_is_nothing() -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert processes.memory_mib(gone.pid) == 0
+    assert processes.birth(gone.pid) is None
+
+
+def test_a_stack_is_a_value(stack: Stack) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        stack.kafka = "elsewhere"  # type: ignore[misc]
