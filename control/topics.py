@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from fluxion.errors import ConfigurationError, DependencyDownError
-from fluxion.kafka import MAX_MESSAGE_BYTES
+from fluxion.kafka import MAX_MESSAGE_BYTES, admin
 from fluxion.settings import load_settings
 from schemas.topics import PARTITIONS, TOPICS, Topic
 
@@ -33,9 +32,9 @@ def create(
 
 def create_topics(servers: str, replication: int) -> dict[str, bool]:
     """Return topic → whether it is new. Refuses a topic with another number of partitions: that is another order."""
-    admin = AdminClient({"bootstrap.servers": servers, "log.connection.close": False})
+    client = admin(servers)
     try:
-        known = admin.list_topics(timeout=TIMEOUT_S).topics
+        known = client.list_topics(timeout=TIMEOUT_S).topics
     except KafkaException as fault:
         message = f"Kafka at {servers} does not answer ({fault.args[0].str()})"
         raise DependencyDownError(message, "check that it runs and FLUXION_KAFKA") from None
@@ -43,7 +42,7 @@ def create_topics(servers: str, replication: int) -> dict[str, bool]:
     if wrong:
         message = f"{', '.join(wrong)}: not {PARTITIONS} partitions, which are for life"
         raise ConfigurationError(message, "create them anew, or raise the topic's version in schemas.topics")
-    futures = admin.create_topics([_new(topic, replication) for topic in TOPICS if topic.name not in known])
+    futures = client.create_topics([_new(topic, replication) for topic in TOPICS if topic.name not in known])
     fresh = dict.fromkeys((topic.name for topic in TOPICS), False)
     for name, future in futures.items():
         try:

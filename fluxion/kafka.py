@@ -1,9 +1,47 @@
 """Kafka clients with the settings that every stage shares. The delivery promise stands or falls with them."""
 
-from confluent_kafka import Consumer, Producer
+import time
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka.admin import AdminClient
+
+from fluxion.log import get_logger
 
 # A row over 1 MiB is quarantined by the journal; a change set never exceeds this.
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+
+# librdkafka writes a line for each try of each connection straight to standard error; we say it once in a while.
+_SAY_AGAIN_S = 10.0
+_CRITICAL = 2
+
+
+def _common(servers: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": servers,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 2_000,
+        "log_level": _CRITICAL,
+        "error_cb": _say_errors(servers),
+    }
+
+
+def _say_errors(servers: str) -> Callable[[KafkaError], None]:
+    said = 0.0
+
+    def say(fault: KafkaError) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _SAY_AGAIN_S:
+            said = time.monotonic()
+            get_logger().warning("kafka does not answer, trying again", servers=servers, reason=fault.str())
+
+    return say
+
+
+def admin(servers: str) -> AdminClient:
+    """Return an admin client. Keep it in a name: collected too early, it cancels its own requests."""
+    return AdminClient(_common(servers))
 
 
 def producer(servers: str, **more: str | float) -> Producer:
@@ -14,14 +52,13 @@ def producer(servers: str, **more: str | float) -> Producer:
     """
     return Producer(
         {
-            "bootstrap.servers": servers,
+            **_common(servers),
             "acks": "all",
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "message.max.bytes": MAX_MESSAGE_BYTES,
             "compression.type": "lz4",
             "linger.ms": 0,
-            "log.connection.close": False,
             **more,
         }
     )
@@ -34,7 +71,7 @@ def consumer(servers: str, group: str, **more: str | float) -> Consumer:
     """
     return Consumer(
         {
-            "bootstrap.servers": servers,
+            **_common(servers),
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -43,7 +80,6 @@ def consumer(servers: str, group: str, **more: str | float) -> Consumer:
             "heartbeat.interval.ms": 2_000,
             "fetch.wait.max.ms": 50,
             "topic.metadata.refresh.interval.ms": 10_000,
-            "log.connection.close": False,
             **more,
         }
     )

@@ -1,0 +1,21 @@
+"""fluxion.products: of the system, not of a store."""
+
+from sinks.tables.table import Table
+
+PRODUCTS = Table(
+    "fluxion.products",
+    {
+        "sku": "text",
+        "name": "text",
+        "barcode": "text",
+        "category_id": "uuid",
+        "cost_price": "fluxion.amount",
+        "selling_price": "fluxion.amount",
+        "tax_rate": "fluxion.amount",
+        "is_active": "boolean",
+        "last_sale_at": "fluxion.moment",
+        "warnings": "text[]",
+    },
+    gone="deleted_at",
+    renamed={"category_ref": "category_id"},
+)
