@@ -134,6 +134,7 @@ def _validated(data: object, name: str) -> Template:
         message = f"{name} does not fit the format: {said}"
         raise MappingError(message, "correct it; the format stands in schemas/template.py") from None
     faults = [fault for label, block in _named(found) for fault in _form_faults(label, block, found)]
+    faults += _key_faults(found)
     if faults:
         raise MappingError(f"{name} does not fit the format: {'; '.join(faults)}", "correct it")
     return found
@@ -198,6 +199,14 @@ def _form_faults(name: str, block: Block, template: Template) -> Iterator[str]:
             yield f"{name}.{entity}: nothing in the template feeds {entity}"
         elif entity != "sale" and not isinstance(ref, Reference) and len(set(feeding)) > 1:
             yield f"{name}.{entity}: several tables feed {entity}, so say {{table, key}}"
+
+
+def _key_faults(template: Template) -> Iterator[str]:
+    """Yield tables that feed one entity by two keys: their rows would have two ids."""
+    keys: dict[tuple[str, str], object] = {}
+    for name, block in _named(template):
+        if keys.setdefault((name, block.from_), block.key) != block.key:
+            yield f"{name}.key: {block.from_!r} feeds {name} twice, so both must have the same key"
 
 
 def _store_faults(template: Template, catalogue: Catalogue | None, stores: int) -> Iterator[str]:

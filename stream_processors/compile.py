@@ -7,43 +7,32 @@ a delete for op u and d, and skipped for c and r.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from fluxion.errors import DataValidationError, FluxionError
+from fluxion.errors import DataValidationError
 from schemas.identity import Entity, entity_id
-from schemas.records import Layout, Row, Type
+from schemas.records import Layout, Row
 from schemas.template import (
-    BOOLEANS,
-    MOMENTS,
-    NUMBERS,
     Block,
-    Column,
-    Constant,
     LinesBlock,
     Primary,
     Reference,
     SaleBlock,
-    Scalar,
     StockBlock,
     Template,
-    Where,
     blocks,
     fields,
     references,
 )
-from stream_processors import values as parsers
+from stream_processors.cells import MEND_TEMPLATE, Cells, Get, Reader, Sent, getter
 from stream_processors.drafts import ColumnMissingError, Draft, KeyMissingError, UnknownStoreError, Values
+from stream_processors.values import day_before
 
-Cells = list[str | None]
-Get = Callable[[Cells], str | bool | None]
-Keys = Callable[[Cells], tuple[str, ...] | None]
 Maker = Callable[[Row, int], Draft | None]
 Upsert = Callable[[Cells, int, str, str], Draft]
 
 MIDNIGHT = "00:00:00"
-_MEND_TEMPLATE = "correct the template and replay the row"
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ def compile_table(context: Context, layout: Layout) -> tuple[tuple[Entity, Maker
 
     A closure takes a row and its index and returns a Draft, None where the row is not meant, or raises FluxionError.
     """
-    sent = _Sent(layout)
+    sent = Sent(layout)
     found: dict[Entity, list[Block]] = {}
     for entity, block in blocks(context.template):
         if block.from_ == layout.table:
@@ -79,66 +68,12 @@ def compile_table(context: Context, layout: Layout) -> tuple[tuple[Entity, Maker
     return tuple((entity, _maker(context, sent, entity, alternatives)) for entity, alternatives in found.items())
 
 
-class _Sent:
-    """The columns that were sent."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.table = layout.table
-        self.key = layout.key
-        self._at = {column.name: (index, column.type) for index, column in enumerate(layout.columns)}
-
-    def find(self, column: str) -> tuple[int, Type] | None:
-        return self._at.get(column)
-
-    def at(self, column: str, place: str) -> tuple[int, Type]:
-        found = self._at.get(column)
-        if found is None:
-            message = f"the rows of {self.table} carry no column {column!r}, which {place} needs"
-            raise ColumnMissingError(message, _MEND_TEMPLATE)
-        return found
-
-    def keys(self, columns: tuple[str, ...], place: str) -> Keys:
-        """Return what reads these columns as a key: None where one of them is null or blank."""
-        at = [self.at(column, place)[0] for column in columns]
-        if len(at) == 1:
-            (only,) = at
-
-            def one(cells: Cells) -> tuple[str, ...] | None:
-                cell = cells[only]
-                return (word,) if cell is not None and (word := cell.rstrip()) else None
-
-            return one
-
-        def several(cells: Cells) -> tuple[str, ...] | None:
-            words = tuple((cells[index] or "").rstrip() for index in at)
-            return words if all(words) else None
-
-        return several
-
-    def matches(self, where: Where, place: str) -> Callable[[Cells], bool]:
-        tests: list[tuple[int, Callable[[str], str], frozenset[str]]] = []
-        for column, wanted in where.items():
-            index, kind = self.at(column, place)
-            alike = parsers.comparable(kind)
-            tests.append((index, alike, frozenset(alike(_plain(one)) for one in wanted)))
-
-        def holds(cells: Cells) -> bool:
-            return all((cell := cells[index]) is not None and alike(cell) in wanted for index, alike, wanted in tests)
-
-        return holds
-
-
-def _plain(value: Scalar) -> str:
-    """Write a template's constant as canonical text: booleans are 0 and 1 there."""
-    return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def _maker(context: Context, sent: _Sent, entity: Entity, alternatives: list[Block]) -> Maker:
+def _maker(context: Context, sent: Sent, entity: Entity, alternatives: list[Block]) -> Maker:
     first = alternatives[0]
     columns = tuple(sent.key) if isinstance(first.key, Primary) else first.key
     if not columns:
         message = f"{sent.table} has no primary key, and the template names none for {entity}"
-        raise ColumnMissingError(message, _MEND_TEMPLATE)
+        raise ColumnMissingError(message, MEND_TEMPLATE)
     keys, ident = sent.keys(columns, f"{entity}.key"), _ids(context, entity, sent.table)
     conditions = [(sent.matches(block.where, f"{entity}.where"), block) for block in alternatives]
     ways = [(holds, _upsert(context, sent, entity, block)) for holds, block in conditions]
@@ -177,7 +112,7 @@ def _ids(context: Context, entity: Entity, table: str) -> Callable[[tuple[str, .
     return ident
 
 
-def _reference(context: Context, sent: _Sent, entity: Entity, block: Block, place: str) -> Get:
+def _reference(context: Context, sent: Sent, entity: Entity, block: Block, place: str) -> Get:
     """Return what reads the Fluxion id of the entity that a row refers to; None where the row names none."""
     named = references(block)[entity]
     if entity == "sale":
@@ -195,12 +130,21 @@ def _reference(context: Context, sent: _Sent, entity: Entity, block: Block, plac
     return ref
 
 
-def _upsert(context: Context, sent: _Sent, entity: Entity, block: Block) -> Upsert:
+def _reader(context: Context, sent: Sent, entity: Entity, block: Block) -> Reader:
+    refs: list[tuple[str, Get]] = []
+    for other, named in references(block).items():
+        columns = named.key if isinstance(named, Reference) else named
+        if other != "sale" and all(sent.find(column) for column in columns):
+            refs.append((f"{other}_ref", _reference(context, sent, other, block, f"{entity}.{other}")))
+    return Reader(sent, entity, fields(block), refs)
+
+
+def _upsert(context: Context, sent: Sent, entity: Entity, block: Block) -> Upsert:
     if isinstance(block, SaleBlock):
         return _header(context, sent, block)
     if isinstance(block, LinesBlock):
         return _line(context, sent, block)
-    read = _Reader(context, sent, entity, block)
+    read = _reader(context, sent, entity, block)
     shop = _shop(context, sent, block) if isinstance(block, StockBlock) else None
 
     def upsert(cells: Cells, index: int, own: str, external: str) -> Draft:
@@ -212,8 +156,8 @@ def _upsert(context: Context, sent: _Sent, entity: Entity, block: Block) -> Upse
     return upsert
 
 
-def _header(context: Context, sent: _Sent, block: SaleBlock) -> Upsert:
-    read, shop = _Reader(context, sent, "sale", block), _shop(context, sent, block)
+def _header(context: Context, sent: Sent, block: SaleBlock) -> Upsert:
+    read, shop = _reader(context, sent, "sale", block), _shop(context, sent, block)
     closed = sent.matches(block.closed_when, "sale.closed_when")
     counted = sent.at(block.line_count, "sale.line_count")[0] if block.line_count else None
 
@@ -246,11 +190,11 @@ def business_date(values: Values, cutoff: str) -> str | None:
         return None
     if values["sold_at_precision"] == "date" or sold_at[11:19] >= cutoff:
         return sold_at[:10]
-    return parsers.day_before(sold_at[:10])
+    return day_before(sold_at[:10])
 
 
-def _line(context: Context, sent: _Sent, block: LinesBlock) -> Upsert:
-    read, sale = _Reader(context, sent, "line", block), _reference(context, sent, "sale", block, "sale.lines.sale")
+def _line(context: Context, sent: Sent, block: LinesBlock) -> Upsert:
+    read, sale = _reader(context, sent, "line", block), _reference(context, sent, "sale", block, "sale.lines.sale")
 
     def upsert(cells: Cells, index: int, own: str, external: str) -> Draft:
         return Draft(
@@ -260,7 +204,7 @@ def _line(context: Context, sent: _Sent, block: LinesBlock) -> Upsert:
     return upsert
 
 
-def _sale(sale: Get, cells: Cells, sent: _Sent) -> str:
+def _sale(sale: Get, cells: Cells, sent: Sent) -> str:
     found = sale(cells)
     if found is None:
         message = f"the row of {sent.table} does not say which sale it belongs to"
@@ -268,7 +212,7 @@ def _sale(sale: Get, cells: Cells, sent: _Sent) -> str:
     return cast("str", found)
 
 
-def _delete(context: Context, sent: _Sent, entity: Entity, block: Block) -> Upsert:
+def _delete(context: Context, sent: Sent, entity: Entity, block: Block) -> Upsert:
     sale = _reference(context, sent, "sale", block, "sale.lines.sale") if entity == "line" else None
 
     def delete(cells: Cells, index: int, own: str, external: str) -> Draft:
@@ -277,8 +221,8 @@ def _delete(context: Context, sent: _Sent, entity: Entity, block: Block) -> Upse
     return delete
 
 
-def _shop(context: Context, sent: _Sent, block: StockBlock | SaleBlock) -> Callable[[Cells], Shop]:
-    get = None if block.store is None else _getter("store", block.store, sent)
+def _shop(context: Context, sent: Sent, block: StockBlock | SaleBlock) -> Callable[[Cells], Shop]:
+    get = None if block.store is None else getter("store", block.store, sent)
     shops, only = context.shops, context.only
 
     def shop(cells: Cells) -> Shop:
@@ -291,112 +235,3 @@ def _shop(context: Context, sent: _Sent, block: StockBlock | SaleBlock) -> Calla
         return found
 
     return shop
-
-
-class _Reader:
-    """Reads the fields and references of one block from a row."""
-
-    def __init__(self, context: Context, sent: _Sent, entity: Entity, block: Block) -> None:
-        self._entity = entity
-        self._gets: list[tuple[str, Get]] = []
-        self._moments: list[tuple[str, int, parsers.ParseMoment]] = []
-        missing: list[str] = []
-        for name, value in fields(block).items():
-            if isinstance(value, Column) and sent.find(value.column) is None:
-                missing.append(name)
-            elif name in MOMENTS:
-                self._moments.append((name, *_moment(name, value, sent)))
-            elif (get := _getter(name, value, sent)) is not None:
-                self._gets.append((name, get))
-        for other, named in references(block).items():
-            place = f"{entity}.{other}"
-            columns = named.key if isinstance(named, Reference) else named
-            if other != "sale" and all(sent.find(column) for column in columns):
-                self._gets.append((f"{other}_ref", _reference(context, sent, other, block, place)))
-        self.unsent = tuple(missing)
-
-    def __call__(self, cells: Cells, zone: ZoneInfo) -> Values:
-        """Return field → value; raises DataValidationError that names every field that cannot be read."""
-        try:
-            values: Values = {name: get(cells) for name, get in self._gets}
-            for name, at, parse in self._moments:
-                cell = cells[at]
-                self._place(values, name, (None, None) if cell is None else parse(cell, zone))
-        except (ValueError, ArithmeticError):
-            raise self._fault(cells, zone) from None
-        return values
-
-    @staticmethod
-    def _place(values: Values, name: str, moment: tuple[str | None, str | None]) -> None:
-        values[name] = moment[0]
-        if name == "sold_at":
-            values["sold_at_precision"] = moment[1]
-
-    def _fault(self, cells: Cells, zone: ZoneInfo) -> FluxionError:
-        said: list[str] = []
-        tries: list[tuple[str, Callable[[], object]]] = [(name, lambda get=get: get(cells)) for name, get in self._gets]
-        tries += [
-            (name, lambda at=at, parse=parse: cells[at] is not None and parse(cells[at], zone))
-            for name, at, parse in self._moments
-        ]
-        for name, attempt in tries:
-            try:
-                attempt()
-            except (ValueError, ArithmeticError) as fault:
-                said.append(f"{self._entity}.{name}: {fault if isinstance(fault, ValueError) else 'no number'}")
-        return DataValidationError(", ".join(said), "mend the value in the source, or the template, and replay the row")
-
-
-def _moment(name: str, value: Constant | Column, sent: _Sent) -> tuple[int, parsers.ParseMoment]:
-    if isinstance(value, Constant):
-        message = f"{name} cannot be a constant"
-        raise ColumnMissingError(message, _MEND_TEMPLATE)
-    at, kind = sent.at(value.column, name)
-    if kind == "text":
-        return at, parsers.text_moment(value.format)
-    typed: dict[Type, parsers.ParseMoment] = {
-        "datetime": parsers.local_moment,
-        "instant": parsers.instant_moment,
-        "date": parsers.date_moment,
-    }
-    if kind not in typed:
-        message = f"{sent.table}.{value.column} is {kind}, and {name} needs a time"
-        raise ColumnMissingError(message, _MEND_TEMPLATE)
-    return at, typed[kind]
-
-
-def _getter(name: str, value: Constant | Column, sent: _Sent) -> Get | None:
-    """Return what reads a field from a row; None where its column was not sent, so neither is the field."""
-    if isinstance(value, Constant):
-        fixed = _constant(name, value.value)
-        return lambda _cells: fixed
-    found = sent.find(value.column)
-    if found is None:
-        return None
-    at, kind = found
-    if value.map is not None:
-        alike = (lambda cell: cell.strip()) if kind == "text" else parsers.comparable(kind)
-        table = {alike(word): _constant(name, ours) for word, ours in value.map.items()}
-        other = None if value.else_ is None else _constant(name, value.else_)
-        return lambda cells: None if (cell := cells[at]) is None else table.get(alike(cell), other)
-    if kind == "bytes":
-        message = f"{sent.table}.{value.column} is binary, and {name} cannot be read from it"
-        raise ColumnMissingError(message, _MEND_TEMPLATE)
-    if name in NUMBERS and kind in {"integer", "decimal"}:
-        return itemgetter(at)
-    parse = _parser(name, kind, value.format)
-    return lambda cells: None if (cell := cells[at]) is None else parse(cell)
-
-
-def _parser(name: str, kind: Type, style: str | None) -> parsers.Parse:
-    if name in BOOLEANS:
-        return parsers.boolean
-    if name not in NUMBERS:
-        return parsers.text
-    return parsers.float_number if kind == "float" else parsers.money(style)
-
-
-def _constant(name: str, value: Scalar) -> str | bool | None:
-    if name in BOOLEANS:
-        return parsers.boolean(_plain(value))
-    return parsers.money("1,234.56")(_plain(value)) if name in NUMBERS else parsers.text(str(value))

@@ -39,8 +39,8 @@ def money(style: str | None) -> Parse:
         if not value.strip():
             return None
         found = _PRICE.fullmatch(value)
-        if found is None or found[1] and found[2]:
-            raise ValueError(f"{value!r} is not a number")  # noqa: EM102, TRY003 -- the sentence is the error
+        if found is None or (found[1] and found[2]):
+            raise ValueError(f"{value!r} is not a number")
         return ("-" if found[1] or found[2] else "") + _digits(found[3], style)
 
     return parse

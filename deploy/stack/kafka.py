@@ -14,11 +14,13 @@ from deploy.stack.jars import JAVA, QUICK_START, RESOURCES, fetch, jars_of
 from deploy.stack.service import Service
 
 PORT, CONTROLLER_PORT = 9092, 9093
+# A second listener for stores, which the broker advertises under LINE_PORT: there the demo puts a line that can be cut.
+STORE_PORT, LINE_PORT = 9094, 9095
 
 
 def kafka(home: Path, base_port: int) -> Service:
     """Describe the Kafka of a stack; its url is the bootstrap server. $FLUXION_KAFKA_JVM replaces the JVM's flags."""
-    port, controller_port = base_port + PORT, base_port + CONTROLLER_PORT
+    port, controller_port, store_port = base_port + PORT, base_port + CONTROLLER_PORT, base_port + STORE_PORT
     properties, logs = home / "server.properties", home / "logs"
     flags = os.environ.get("FLUXION_KAFKA_JVM", "").split() or ["-Xmx384m", *QUICK_START]
     java = [
@@ -31,7 +33,9 @@ def kafka(home: Path, base_port: int) -> Service:
         (home / "tmp").mkdir(parents=True, exist_ok=True)
         shutil.copy(RESOURCES / "kafka" / "log4j2.properties", home)
         text = (RESOURCES / "kafka" / "server.properties").read_text()
-        properties.write_text(Template(text).substitute(port=port, controller_port=controller_port, logs=logs))
+        ports = {"port": port, "controller_port": controller_port, "store_port": store_port}
+        filled = Template(text).substitute(**ports, line_port=base_port + LINE_PORT, logs=logs)
+        properties.write_text(filled)
         if not (logs / "meta.properties").exists():
             shutil.rmtree(logs, ignore_errors=True)
             run([*java, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
@@ -44,7 +48,7 @@ def kafka(home: Path, base_port: int) -> Service:
         prepare=prepare,
         ready=lambda: live_brokers(port) > 0,
         command=[*java, "kafka.Kafka", str(properties)],
-        more_ports=(controller_port,),
+        more_ports=(controller_port, store_port),
     )
 
 

@@ -13,7 +13,7 @@ import pymysql
 
 from deploy.stack import processes
 from deploy.stack.accounts import demand_entry, open_home
-from deploy.stack.kafka import kafka
+from deploy.stack.kafka import LINE_PORT, PORT, STORE_PORT, kafka
 from deploy.stack.mariadb import mariadb
 from deploy.stack.postgres import postgres
 from deploy.stack.schema_registry import schema_registry
@@ -23,14 +23,18 @@ from fluxion.errors import ConfigurationError, DependencyDownError
 
 DEFAULT_BASE_PORT = 20000
 READY_DEADLINE_S = 120.0
-HIGHEST_BASE_PORT = 65535 - 9093
+HIGHEST_BASE_PORT = 65535 - LINE_PORT
 # What a service that is not ready makes its client raise (EOF and short answers are ValueError and struct.error).
 NOT_READY = (OSError, ValueError, ArithmeticError, psycopg.Error, pymysql.Error)
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Where a stack's services answer; `postgres` is the DSN of the owner of database `fluxion`."""
+    """Where a stack's services answer; `postgres` is the DSN of the owner of database `fluxion`.
+
+    Kafka has a second listener for stores on `store_listener_port`; what connects there is sent to `store_line_port`, where a
+    proxy must forward it: a line that can be cut.
+    """
 
     home: Path
     kafka: str
@@ -38,6 +42,8 @@ class Stack:
     postgres: str
     mariadb_host: str
     mariadb_port: int
+    store_listener_port: int
+    store_line_port: int
 
 
 @dataclass(frozen=True)
@@ -236,4 +242,6 @@ def _stack(home: Path, services: list[Service]) -> Stack:
         postgres=by_name["postgres"].url,
         mariadb_host="127.0.0.1",
         mariadb_port=by_name["mariadb"].port,
+        store_listener_port=by_name["kafka"].port - PORT + STORE_PORT,
+        store_line_port=by_name["kafka"].port - PORT + LINE_PORT,
     )
