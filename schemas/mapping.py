@@ -15,12 +15,12 @@ from pydantic_core import ErrorDetails
 from fluxion.errors import MappingError
 from schemas import template as forms
 from schemas.template import (
-    BOOLEANS,
     MOMENTS,
     NUMBER_FORMATS,
     NUMBERS,
     Block,
     Column,
+    Constant,
     Primary,
     Reference,
     SaleBlock,
@@ -180,25 +180,30 @@ def _named(template: Template) -> Iterator[tuple[str, Block]]:
 def _form_faults(name: str, block: Block, template: Template) -> Iterator[str]:
     """Yield what the models cannot see: formats that do not suit the field, references that nothing answers."""
     for field, value in fields(block).items():
-        if isinstance(value, Column) and value.format is not None:
-            if field in NUMBERS and value.format not in NUMBER_FORMATS:
-                yield f'{name}.{field}.format: a number is written "1.234,56" or "1,234.56"'
-            elif field in MOMENTS and "%" not in value.format:
-                yield f"{name}.{field}.format: a time is written with strptime's letters, such as %d/%m/%Y %H:%M:%S"
-            elif field not in NUMBERS | MOMENTS:
-                yield f"{name}.{field}.format: only numbers and times have a format"
-        if isinstance(value, Column) and value.map is None and value.else_ is not None:
-            yield f"{name}.{field}.else: needs a map"
-        if isinstance(value, Column) and value.map is not None and field in MOMENTS | BOOLEANS - {"is_active"}:
-            yield f"{name}.{field}.map: only texts, numbers and is_active are mapped"
+        if isinstance(value, Column):
+            yield from (f"{name}.{field}.{fault}" for fault in _column_faults(field, value))
     for entity, ref in references(block).items():
-        feeding = [other.from_ for kind, other in blocks(template) if kind == entity]
+        feeding = {other.from_ for kind, other in blocks(template) if kind == entity}
         if isinstance(ref, Reference) and ref.table not in feeding:
             yield f"{name}.{entity}.table: {ref.table!r} feeds no {entity}{_near(ref.table, feeding)}"
         elif not feeding:
             yield f"{name}.{entity}: nothing in the template feeds {entity}"
-        elif entity != "sale" and not isinstance(ref, Reference) and len(set(feeding)) > 1:
+        elif entity != "sale" and not isinstance(ref, Reference) and len(feeding) > 1:
             yield f"{name}.{entity}: several tables feed {entity}, so say {{table, key}}"
+
+
+def _column_faults(field: str, value: Column) -> Iterator[str]:
+    if value.format is not None:
+        if field in NUMBERS and value.format not in NUMBER_FORMATS:
+            yield 'format: a number is written "1.234,56" or "1,234.56"'
+        elif field in MOMENTS and "%" not in value.format:
+            yield "format: a time is written with strptime's letters, such as %d/%m/%Y %H:%M:%S"
+        elif field not in NUMBERS | MOMENTS:
+            yield "format: only numbers and times have one"
+    if value.map is None and value.else_ is not None:
+        yield "else: needs a map"
+    if value.map is not None and field in MOMENTS:
+        yield "map: a time cannot be mapped"
 
 
 def _key_faults(template: Template) -> Iterator[str]:
@@ -215,9 +220,12 @@ def _store_faults(template: Template, catalogue: Catalogue | None, stores: int) 
             continue
         if block.store is None:
             yield f"{name}.store: the system has {stores} stores, so it must name the column that tells them apart"
-        elif isinstance(block.store, Column) and catalogue is not None and block.from_ in catalogue:
-            if block.store.optional and block.store.column not in catalogue[block.from_].columns:
-                yield f"{name}.store: {block.from_!r} has no {block.store.column!r}, and the system has {stores} stores"
+            continue
+        table = catalogue.get(block.from_) if catalogue is not None else None
+        if table is None or isinstance(block.store, Constant) or not block.store.optional:
+            continue
+        if block.store.column not in table.columns:
+            yield f"{name}.store: {block.from_!r} has no {block.store.column!r}, and the system has {stores} stores"
 
 
 def _columns(block: Block) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """What a row's cells hold: columns found once for a layout, closures that read a field, a key or a condition from a row."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
@@ -27,9 +28,11 @@ class Sent:
         self._at = {column.name: (index, column.type) for index, column in enumerate(layout.columns)}
 
     def find(self, column: str) -> tuple[int, Type] | None:
+        """Return a column's place and type; None where it was not sent."""
         return self._at.get(column)
 
     def at(self, column: str, place: str) -> tuple[int, Type]:
+        """Return a column's place and type; raises ColumnMissingError that says what needs it."""
         found = self._at.get(column)
         if found is None:
             message = f"the rows of {self.table} carry no column {column!r}, which {place} needs"
@@ -55,6 +58,7 @@ class Sent:
         return several
 
     def matches(self, where: Where, place: str) -> Callable[[Cells], bool]:
+        """Return what tells whether a row meets every condition; NULL meets none."""
         tests: list[tuple[int, Callable[[str], str], frozenset[str]]] = []
         for column, wanted in where.items():
             index, kind = self.at(column, place)
@@ -110,16 +114,15 @@ class Reader:
 
     def _fault(self, cells: Cells, zone: ZoneInfo) -> FluxionError:
         said: list[str] = []
-        tries: list[tuple[str, Callable[[], object]]] = [(name, lambda get=get: get(cells)) for name, get in self._gets]
-        tries += [
-            (name, lambda at=at, parse=parse: cells[at] is not None and parse(cells[at], zone))
-            for name, at, parse in self._moments
-        ]
+        tries: list[tuple[str, Callable[[], object]]] = [(name, partial(get, cells)) for name, get in self._gets]
+        for name, at, parse in self._moments:
+            cell = cells[at]
+            tries += [] if cell is None else [(name, partial(parse, cell, zone))]
         for name, attempt in tries:
             try:
                 attempt()
             except (ValueError, ArithmeticError) as fault:
-                said.append(f"{self._entity}.{name}: {fault if isinstance(fault, ValueError) else 'no number'}")
+                said.append(f"{self._entity}.{name}: {fault if isinstance(fault, ValueError) else 'out of range'}")
         return DataValidationError(", ".join(said), "mend the value in the source, or the template, and replay the row")
 
 

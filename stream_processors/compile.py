@@ -151,7 +151,7 @@ def _upsert(context: Context, sent: Sent, entity: Entity, block: Block) -> Upser
         values = read(cells, context.zone)
         if shop is not None:
             values["store_id"] = shop(cells).id
-        return Draft(index, entity, own, external, False, values, read.unsent)
+        return Draft(index, entity, own, external, delete=False, values=values, unsent=read.unsent)
 
     return upsert
 
@@ -168,9 +168,17 @@ def _header(context: Context, sent: Sent, block: SaleBlock) -> Upsert:
             values["business_date"] = business_date(values, where.cutoff)
         count = cells[counted] if counted is not None else None
         return Draft(
-            index, "sale", own, external, False, values, read.unsent,
-            store_id=where.id, closed=closed(cells), expected_lines=None if count is None else _count(count),
-        )  # fmt: skip
+            index,
+            "sale",
+            own,
+            external,
+            delete=False,
+            values=values,
+            unsent=read.unsent,
+            store_id=where.id,
+            closed=closed(cells),
+            expected_lines=None if count is None else _count(count),
+        )
 
     return upsert
 
@@ -197,9 +205,8 @@ def _line(context: Context, sent: Sent, block: LinesBlock) -> Upsert:
     read, sale = _reader(context, sent, "line", block), _reference(context, sent, "sale", block, "sale.lines.sale")
 
     def upsert(cells: Cells, index: int, own: str, external: str) -> Draft:
-        return Draft(
-            index, "line", own, external, False, read(cells, context.zone), read.unsent, sale_id=_sale(sale, cells, sent)
-        )  # fmt: skip
+        values, sale_id = read(cells, context.zone), _sale(sale, cells, sent)
+        return Draft(index, "line", own, external, delete=False, values=values, unsent=read.unsent, sale_id=sale_id)
 
     return upsert
 
@@ -216,7 +223,8 @@ def _delete(context: Context, sent: Sent, entity: Entity, block: Block) -> Upser
     sale = _reference(context, sent, "sale", block, "sale.lines.sale") if entity == "line" else None
 
     def delete(cells: Cells, index: int, own: str, external: str) -> Draft:
-        return Draft(index, entity, own, external, True, {}, sale_id=None if sale is None else _sale(sale, cells, sent))
+        sale_id = None if sale is None else _sale(sale, cells, sent)
+        return Draft(index, entity, own, external, delete=True, values={}, sale_id=sale_id)
 
     return delete
 

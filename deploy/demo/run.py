@@ -125,9 +125,9 @@ class Demo:
             total=total,
         )
 
-    def drain(self, tick: Callable[[], None] = lambda: None) -> Reckoning:
+    def drain(self, tick: Callable[[], None] = lambda: None, within_s: float = DRAIN_TIMEOUT_S) -> Reckoning:
         """After the shops closed: wait until all sides agree or the time is up, then watch a little longer and reckon."""
-        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        deadline = time.monotonic() + within_s
         while not self.reckon().agrees and time.monotonic() < deadline:
             tick()
             time.sleep(0.5)

@@ -78,10 +78,4 @@ def _amount(value: str | bool | None) -> Decimal | None:  # noqa: FBT001 -- a fi
 
 
 def _is_future(sold_at: str | None, captured_at: int) -> bool:
-    if sold_at is None:
-        return False
-    latest = instant(captured_at) + TOLERANCE
-    # Two days off on the calendar is a day off on the clock in any zone; most sales end the question here.
-    if sold_at[:10] < latest.date().isoformat():
-        return False
-    return datetime.fromisoformat(sold_at) > latest
+    return sold_at is not None and datetime.fromisoformat(sold_at) > instant(captured_at) + TOLERANCE

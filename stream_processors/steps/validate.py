@@ -47,28 +47,33 @@ def validate(mapped: Mapped) -> Mapped:
 def _checked(draft: Draft) -> Draft:
     if len(draft.external_id) > MAX_CODE or "\0" in draft.external_id:
         raise OutOfRangeError(f"the key of this {draft.entity} is too long or holds a NUL", _MEND)
-    values = draft.values
     if draft.delete:
         return draft
+    values = draft.values
     for name in REQUIRED[draft.entity]:
         if name in values and values[name] is None:
             raise RequiredMissingError(f"{draft.entity}.{name} is null or blank", _MEND)
-    reduced: Values = {}
-    for name, value in values.items():
-        if value is None or isinstance(value, bool):
-            continue
-        if name in NUMBERS:
-            if _FITS.fullmatch(value) is None:
-                reduced[name] = _number(f"{draft.entity}.{name}", value)
-        elif name in MOMENTS:
-            _moment(f"{draft.entity}.{name}", value)
-        else:
-            _text(f"{draft.entity}.{name}", value, MAX_CODE if name in _CODES else MAX_TEXT)
-    if not reduced:
+    changed: Values = {
+        name: _number(f"{draft.entity}.{name}", value)
+        for name, value in values.items()
+        if isinstance(value, str) and not _fits(draft.entity, name, value)
+    }
+    if not changed:
         return draft
-    rounded = any(Decimal(str(values[name])) != Decimal(str(value)) for name, value in reduced.items())
+    rounded = any(Decimal(str(values[name])) != Decimal(str(value)) for name, value in changed.items())
     warnings = (*draft.warnings, PRECISION_REDUCED) if rounded else draft.warnings
-    return replace(draft, values={**values, **reduced}, warnings=warnings)
+    return replace(draft, values={**values, **changed}, warnings=warnings)
+
+
+def _fits(entity: Entity, name: str, value: str) -> bool:
+    """Tell whether a value stays as it is; raises where it can be neither kept nor, as a number can, rewritten."""
+    if name in NUMBERS:
+        return _FITS.fullmatch(value) is not None
+    if name in MOMENTS:
+        _moment(f"{entity}.{name}", value)
+    else:
+        _text(f"{entity}.{name}", value, MAX_CODE if name in _CODES else MAX_TEXT)
+    return True
 
 
 def _number(place: str, value: str) -> str:

@@ -11,7 +11,7 @@ import struct
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -124,9 +124,7 @@ _BY_DATA_TYPE: dict[str, Canonical] = {
     **dict.fromkeys(
         ["char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"], Canonical("text", str)
     ),
-    **dict.fromkeys(
-        ["varbinary", "binary", "tinyblob", "blob", "mediumblob", "longblob"], Canonical("bytes", base64)
-    ),
+    **dict.fromkeys(["varbinary", "binary", "tinyblob", "blob", "mediumblob", "longblob"], Canonical("bytes", base64)),
     "date": Canonical("date", day),
     "time": Canonical("time", clock_time),
     "datetime": Canonical("datetime", moment),
@@ -217,15 +215,7 @@ def _enum(value: str) -> str:
 def _fractional(value: timedelta) -> str:
     # mysql-replication misreads the fraction of a negative TIME(n).
     if value < timedelta(0):
-        raise DataValidationError("a negative TIME with fractions cannot be read", "make the column a TIME without them")
+        raise DataValidationError(
+            "a negative TIME with fractions cannot be read", "make the column a TIME without them"
+        )
     return _elapsed(value)
-
-
-def micros(timestamp: int) -> int:
-    """Seconds of an event's header → microseconds since the epoch."""
-    return timestamp * 1_000_000
-
-
-def zone_free(text: str) -> datetime:
-    """Return canonical text of type instant as an aware time (for tests and people)."""
-    return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
