@@ -16,6 +16,7 @@ python: # the virtual environment alone: all that `make check` needs
 setup: python ## install what is missing: Debian packages, Python packages, the Java services' jars
 	@$(SETUP) system
 	@$(SETUP) jars
+	@echo "fluxion is $(BIN)/fluxion"
 
 demo: setup ## show it at work: DEMO_SECONDS=60 ends by itself; DEMO_ARGS="--sales-per-second 50"
 	@$(BIN)/fluxion demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(DEMO_ARGS)

@@ -42,9 +42,9 @@ def create_topics(servers: str, replication: int) -> dict[str, bool]:
     if wrong:
         message = f"{', '.join(wrong)}: not {PARTITIONS} partitions, which are for life"
         raise ConfigurationError(message, "create them anew, or raise the topic's version in schemas.topics")
-    futures = client.create_topics([_new(topic, replication) for topic in TOPICS if topic.name not in known])
+    missing = [_new(topic, replication) for topic in TOPICS if topic.name not in known]
     fresh = dict.fromkeys((topic.name for topic in TOPICS), False)
-    for name, future in futures.items():
+    for name, future in (client.create_topics(missing) if missing else {}).items():
         try:
             future.result(TIMEOUT_S)
             fresh[name] = True

@@ -21,7 +21,7 @@ hash_of() { sha256sum | cut -c 1-12; }
 # Another lock, another checkout or another Python is another environment, so that none is ever half right.
 venv_path() {
   local version
-  version=$("$python" -c 'import sys; print(sys.version, sys.base_prefix)') || fail "$python does not run; install python3"
+  version=$("$python" -c 'import sys; print(sys.version, sys.base_prefix)' 2>/dev/null) || fail "$python is not there; run make setup"
   echo "$cache/venv-$({ echo "$root $version"; cat "$root/requirements.lock"; } | hash_of)"
 }
 
@@ -54,6 +54,7 @@ install_system() {
 }
 
 install_python() {
+  has "$python" || install_packages python3 python3-venv
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is needed: PYTHON=python3.11 make setup"
   "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
   local venv stamp

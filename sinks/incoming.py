@@ -255,7 +255,12 @@ def _uuid_or_nobody(text: str) -> str:
 
 
 def read_record(
-    topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None, decode: Callable[[bytes], CanonicalSet]
+    topic: str,
+    partition: int,
+    offset: int,
+    key: bytes | None,
+    value: bytes | None,
+    decode: Callable[[bytes], CanonicalSet],
 ) -> Incoming:
     """Decode a message; one that cannot be read is an Incoming too."""
     name = (key or b"").decode(errors="replace")

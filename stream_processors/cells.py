@@ -101,16 +101,12 @@ class Reader:
             values: Values = {name: get(cells) for name, get in self._gets}
             for name, at, parse in self._moments:
                 cell = cells[at]
-                self._place(values, name, (None, None) if cell is None else parse(cell, zone))
+                values[name], precision = (None, None) if cell is None else parse(cell, zone)
+                if name == "sold_at":
+                    values["sold_at_precision"] = precision
         except (ValueError, ArithmeticError):
             raise self._fault(cells, zone) from None
         return values
-
-    @staticmethod
-    def _place(values: Values, name: str, moment: tuple[str | None, str | None]) -> None:
-        values[name] = moment[0]
-        if name == "sold_at":
-            values["sold_at_precision"] = moment[1]
 
     def _fault(self, cells: Cells, zone: ZoneInfo) -> FluxionError:
         said: list[str] = []
@@ -122,7 +118,7 @@ class Reader:
             try:
                 attempt()
             except (ValueError, ArithmeticError) as fault:
-                said.append(f"{self._entity}.{name}: {fault if isinstance(fault, ValueError) else 'out of range'}")
+                said.append(f"{self._entity}.{name}: {fault if isinstance(fault, ValueError) else 'not readable'}")
         return DataValidationError(", ".join(said), "mend the value in the source, or the template, and replay the row")
 
 

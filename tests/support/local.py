@@ -15,8 +15,8 @@ from deploy import stack
 from fluxion.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
-USUAL_PORTS = (9092, 9093, 8081, 8082, 5433, 3306)
-# All six stay below 32768, where the kernel begins to lend ports to clients.
+USUAL_PORTS = (9092, 9093, 9094, 9095, 8081, 8082, 5433, 3306)
+# All of them stay below 32768, where the kernel begins to lend ports to clients.
 LOWEST_BASE, HIGHEST_BASE = 10_000, 23_600
 TRIES = 20
 
@@ -33,7 +33,7 @@ def open_folder() -> Iterator[Path]:
 
 
 def free_base_port() -> int:
-    """Return a base port whose six ports nobody holds now."""
+    """Return a base port whose ports nobody holds now."""
     chance = random.SystemRandom()  # the seed that pytest-randomly sets would give two sessions the same port
     for _ in range(TRIES):
         base = chance.randrange(LOWEST_BASE, HIGHEST_BASE)

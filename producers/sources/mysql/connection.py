@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import pymysql
 
@@ -21,7 +21,7 @@ from fluxion.errors import (
     SourceNotReadyError,
 )
 
-Link = pymysql.connections.Connection[Any]
+Link: TypeAlias = "pymysql.connections.Connection[Any]"  # generic in its stubs only
 
 # Below the 2 s within which `close` must end a source that is still connecting.
 CONNECT_TIMEOUT_S = 1.8

@@ -1,5 +1,6 @@
 """Where we are in a MariaDB's log, and whether it is still the same log."""
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -16,7 +17,9 @@ _FIRST_OFFSET = 4
 
 
 class LogPosition(Struct, frozen=True):
-    """server: @@server_uid. gtid: one GTID a domain, comma-separated. file and offset: the same place, by which a log
+    """A place in one server's log.
+
+    server: `server_identity`. gtid: one GTID a domain, comma-separated. file and offset: the same place, by which a log
     that was begun anew is told from ours although its GTIDs have run past this one.
     """
 
@@ -39,11 +42,13 @@ def parse(position: Position) -> LogPosition:
 
 
 def server_identity(cursor: Cursor) -> str:
-    """Return what tells one MariaDB server from another.
+    """Return what tells one MariaDB server from another; needs no privilege.
 
-    @@server_uid is a hash of the machine's network address and the port (MariaDB ≥ 10.5); it needs no privilege.
+    Not @@server_uid: it is missing before 10.11.9 and changes with the machine's network card.
     """
-    return str(_one(cursor, "select @@global.server_uid"))
+    cursor.execute("show global variables where variable_name in ('server_id', 'hostname', 'datadir')")
+    facts = sorted(f"{name}={value}" for name, value in cursor.fetchall())
+    return sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 def verify(cursor: Cursor, position: LogPosition) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from fluxion.clock import Clock
@@ -37,8 +38,8 @@ class Snapshot:
 
     def __iter__(self) -> Iterator[Capture]:
         """Read table after table, in the order of their names."""
-        # Without converters every value arrives as the server's text, bytes where it is binary.
-        link = self._links.open(cursorclass=SSCursor, conv={})
+        # Without decoders every value arrives as the server's text, bytes where it is binary.
+        link = self._links.open(conv=encoders)
         try:
             # (1) the columns; (2) the read view; (3) its place in the log; (4) the rows
             with translated(self._links.config):
@@ -61,7 +62,7 @@ class Snapshot:
     def _table(self, link: Link, table: str, columns: tuple[TableColumn, ...], start: LogPosition) -> Iterator[Capture]:
         layout = layout_of(table, columns)
         readers = [selected(column).read for column in columns]
-        cursor = link.cursor()
+        cursor = link.cursor(SSCursor)
         chunk: list[CaptureRow] = []
         number = characters = 0
         try:
@@ -97,14 +98,14 @@ def _begin(link: Link) -> LogPosition:
         cursor.execute("start transaction with consistent snapshot")
         cursor.execute("show status like 'binlog_snapshot_%'")
         status = {str(name).lower(): value for name, value in cursor.fetchall()}
-        file, offset = status.get("binlog_snapshot_file"), status.get("binlog_snapshot_position")
+        file, offset = status.get("binlog_snapshot_file"), int(status.get("binlog_snapshot_position") or 0)
         if not file:
             raise SourceNotReadyError(
                 "the binary log is off", "set log_bin, binlog_format=ROW and binlog_row_metadata=FULL and restart"
             )
-        cursor.execute("select binlog_gtid_pos(%s, %s)", [file, int(offset)])
+        cursor.execute("select binlog_gtid_pos(%s, %s)", [file, offset])
         (gtid,) = cursor.fetchone()
-        return LogPosition(server_identity(cursor), gtid or "", file, int(offset))
+        return LogPosition(server_identity(cursor), gtid or "", file, offset)
 
 
 def _read(readers: list[Read], values: _Values, table: str) -> list[str | None]:

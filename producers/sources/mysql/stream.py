@@ -16,7 +16,7 @@ from fluxion.clock import Clock
 from fluxion.errors import DataValidationError, DependencyDownError, FluxionError, SourceNotReadyError
 from fluxion.log import get_logger
 from producers.source import Capture, CaptureRow
-from producers.sources.mysql.connection import Link, Links, connect, translate, translated
+from producers.sources.mysql.connection import Link, Links, translate, translated
 from producers.sources.mysql.position import LogPosition, verify
 from producers.sources.mysql.values import Read, logged
 from schemas.records import Column, Layout, Op
@@ -96,11 +96,9 @@ class Stream:
         yielded = self._clock.monotonic()
         try:
             while True:
-                ended = self._take(reader)
-                if not self._rows and self._clock.monotonic() - yielded < QUIET_S:
-                    continue
-                if ended or not self._rows:
-                    yield self._capture(with_rows=ended)
+                ready = self._take(reader) and bool(self._rows)
+                if ready or self._clock.monotonic() - yielded >= QUIET_S:
+                    yield self._capture(with_rows=ready)
                     yielded = self._clock.monotonic()
         finally:
             line.drop()
@@ -116,10 +114,7 @@ class Stream:
     def _take(self, reader: BinLogStreamReader) -> bool:
         """Read one event; true where it ends a transaction."""
         try:
-            event = reader.fetchone()
-            if event is None:
-                raise DependencyDownError("MariaDB ended the binary log's connection", "it is tried again")
-            return self._digest(event, reader)
+            return self._digest(reader.fetchone(), reader)
         except FluxionError:
             raise
         except pymysql.MySQLError as fault:
@@ -131,6 +126,8 @@ class Stream:
             raise DataValidationError(message, "report it; a new snapshot passes over it") from fault
 
     def _digest(self, event: Any, reader: BinLogStreamReader) -> bool:
+        if event is None:
+            raise DependencyDownError("MariaDB ended the binary log's connection", "it is tried again")
         if isinstance(event, RowsEvent):
             self._add_rows(event)
             return False
@@ -236,7 +233,7 @@ class _Line:
         """Stand in for pymysql.connect."""
         if len(self._opened) == 2:  # noqa: PLR2004 -- the log's and the catalogue's
             raise DependencyDownError("the connection to MariaDB's binary log was lost", "it is tried again")
-        wanted = {name: settings[name] for name in ("db", "cursorclass") if name in settings}
+        wanted = {"database": settings.get("db"), "cursorclass": settings.get("cursorclass", pymysql.cursors.Cursor)}
         link = self._links.open(**wanted)
         self._opened.append(link)
         return link
@@ -262,6 +259,3 @@ def _reader(opener: Callable[..., Link], gtid: str, links: Links) -> BinLogStrea
         only_tables=sorted(links.config.tables),
         enable_logging=False,
     )
-
-
-__all__ = ["Stream", "connect"]

@@ -178,8 +178,14 @@ _BY_FIELD_TYPE: dict[int, Canonical] = {
 
 def logged(column: LogColumn) -> Canonical:
     """Return how mysql-replication's value is read; SourceNotReadyError for a type that we do not know."""
-    if column.type in _BY_FIELD_TYPE:
-        return _BY_FIELD_TYPE[column.type]
+    known = _BY_FIELD_TYPE.get(column.type) or _measured(column) or _labelled(column)
+    if known is None:
+        message = f"column {column.name} has a type ({column.type}) in the binary log that cannot be captured yet"
+        raise SourceNotReadyError(message, "change its type or leave the table out of the template")
+    return known
+
+
+def _measured(column: LogColumn) -> Canonical | None:
     if column.type == FIELD_TYPE.TIME2:
         return Canonical("time", _fractional if column.fsp else _elapsed)
     if column.type == FIELD_TYPE.BIT:
@@ -188,6 +194,10 @@ def logged(column: LogColumn) -> Canonical:
         # BINARY(n) is logged without the zeros on its right.
         width = column.max_length if column.type == FIELD_TYPE.STRING else 0
         return Canonical("bytes", lambda value: base64(value.ljust(width, b"\0")))
+    return None
+
+
+def _labelled(column: LogColumn) -> Canonical | None:
     if column.type in _TEXTS and column.character_set_name not in _WIDE_CHARSETS:
         return Canonical("text", _text)
     if column.type == FIELD_TYPE.ENUM:
@@ -195,8 +205,7 @@ def logged(column: LogColumn) -> Canonical:
     if column.type == FIELD_TYPE.SET and "" not in column.set_values:
         members: list[str] = column.set_values
         return Canonical("text", lambda chosen: ",".join(member for member in members if member in chosen))
-    message = f"column {column.name} has a type ({column.type}) in the binary log that cannot be captured yet"
-    raise SourceNotReadyError(message, "change its type or leave the table out of the template")
+    return None
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,44 @@
+"""What a PostgreSQL error means for a batch: bad data, try again, or wait."""
+
+import psycopg
+
+from fluxion.errors import DataValidationError, DependencyDownError, FluxionError
+from fluxion.postgres import translate
+
+_BAD_DATA = {"22", "23", "54"}
+_CLASHES = {"40001", "40P01"}
+
+
+class RowRefusedError(DataValidationError):
+    """PostgreSQL cannot hold the row's values."""
+
+    code = "ROW_REFUSED"
+
+
+def is_bad_data(fault: psycopg.Error) -> bool:
+    """Tell whether a row is at fault. psycopg refuses a NUL itself, without a SQLSTATE."""
+    if fault.sqlstate is None:
+        return isinstance(fault, psycopg.DataError | psycopg.IntegrityError)
+    return fault.sqlstate[:2] in _BAD_DATA
+
+
+def is_clash(fault: psycopg.Error) -> bool:
+    """Tell whether the same transaction can succeed when it is done again."""
+    return fault.sqlstate in _CLASHES
+
+
+def refusal(fault: psycopg.Error) -> FluxionError:
+    """Return the error that goes to quarantine with the row."""
+    reason = " ".join((fault.diag.message_primary or str(fault)).split())
+    return RowRefusedError(
+        f"PostgreSQL refuses the row ({reason})", "mend the value in the source and send the row again"
+    )
+
+
+def down(fault: psycopg.Error) -> FluxionError | None:
+    """Return ours where a connection or a privilege is at fault; None: it is our own mistake."""
+    if isinstance(fault, psycopg.InterfaceError):
+        return DependencyDownError(
+            f"PostgreSQL's connection is gone ({fault})", "it is tried again; check that it runs"
+        )
+    return translate(fault)
