@@ -15,7 +15,6 @@ from fluxion.registry import load_system, load_systems
 from fluxion.settings import load_settings
 from schemas.mapping import load
 
-
 WIDTH = 160
 
 

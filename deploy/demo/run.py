@@ -20,6 +20,7 @@ from deploy.demo.shops import LOCATIONS, Pos, Registers
 from deploy.demo.supervisor import Supervisor
 from deploy.demo.watch import EventWatcher, TopicCounter
 from deploy.stack import Stack
+from fluxion.clock import SystemClock
 from fluxion.errors import DependencyDownError
 from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import load_system
@@ -84,6 +85,7 @@ class Demo:
             with connect(self.stack.postgres, APP) as link:
                 add_store(link, owner, name, str(location), "America/Caracas")
         self._fluxion("agent", "enrol", "--system", self.system_id, "--home", str(self.home / "agent"))
+        self._journal = Journal(self.home / "agent" / "journal.db", SystemClock(), create=False)
         self.events = EventWatcher(self.stack.kafka, self.stack.registry, self.tenant_id)
         self.topics = {topic.name: TopicCounter(self.stack.kafka, topic) for topic in (CHANGES, RECORDS)}
         self._reader = connect(self.stack.postgres, APP)
@@ -117,7 +119,7 @@ class Demo:
         sales, total = row or (0, Decimal(0))
         return Counts(
             pos=len(self.registers.committed) + self.past_sales,
-            journal=Journal.peek(self.home / "agent" / "journal.db").sequence,
+            journal=self._journal.state().last_sequence,
             changes=self.topics[CHANGES.name].count(),
             records=self.topics[RECORDS.name].count(),
             postgres=sales,
@@ -149,6 +151,7 @@ class Demo:
         if hasattr(self, "events"):
             self.events.stop()
             self._reader.close()
+            self._journal.close()
             for counter in self.topics.values():
                 counter.close()
 
