@@ -14,6 +14,12 @@ TIMEOUT_S = 5
 _NOT_FOUND, _CONFLICT, _SERVER_ERROR = 404, 409, 500
 
 
+class UnknownSchemaError(ConfigurationError):
+    """The schema registry answers, and does not know the id or the subject."""
+
+    code = "UNKNOWN_SCHEMA"
+
+
 class SchemaRegistry:
     """Looks schemas up and registers them. Each answer is kept for the life of the process: ids never change.
 
@@ -73,7 +79,7 @@ class SchemaRegistry:
                 raise DependencyDownError(message, "look at its log") from None
             if fault.code == _NOT_FOUND:
                 message = f"the schema registry does not know {path}"
-                raise ConfigurationError(message, "run `fluxion schemas register`") from None
+                raise UnknownSchemaError(message, "run `fluxion schemas register`") from None
             message = f"the schema registry refuses {path} ({fault.code} {detail})"
             mend = "make the change compatible" if fault.code == _CONFLICT else "check FLUXION_SCHEMA_REGISTRY"
             raise ConfigurationError(message, mend) from None

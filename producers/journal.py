@@ -7,7 +7,7 @@ A change set and the position behind it are stored in one transaction (WAL, sync
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from fluxion.clock import Clock
 from fluxion.errors import ConfigurationError, DependencyDownError
 from fluxion.log import get_logger
 from producers.source import Capture, CaptureRow, Position
+from schemas.records import Layout
 
 MAX_ROW_BYTES = 1024 * 1024
 KEPT_MICROS = 7 * 24 * 3600 * 1_000_000
@@ -47,6 +48,7 @@ create table if not exists entries (
   sequence integer primary key,
   first_number integer not null,
   snapshot_first integer not null,
+  skipped text not null,                        -- JSON: which of its rows were set aside; their numbers stay unused
   row_count integer not null,
   byte_count integer not null,
   stored_at integer not null,                   -- microseconds since the epoch
@@ -62,19 +64,27 @@ create table if not exists quarantined (        -- rows too large to be sent; no
 );
 """
 _NEW = "insert into state (id, format, journal_id) values (1, ?, ?) on conflict do nothing"
+_UPDATE = """
+update state set next_number = ?, last_sequence = ?, stream_position = ?, snapshot_position = ?, stream_start = ?,
+                 snapshot_first = ?
+"""
+_UNSHIPPED = """
+select sequence, first_number, snapshot_first, skipped, row_count, byte_count, body from entries
+where sequence > (select acknowledged from shipped) order by sequence
+"""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Capture).decode
 
 
 class Entry(Struct, frozen=True):
-    """A stored Capture. Its rows are numbered from `first_number`; `snapshot_first` is what its ends begin at.
+    """A stored Capture. `numbers` are its rows' own; `snapshot_first` is the number that its ends begin at.
 
     size: bytes of its body, near enough to what Avro makes of it.
     """
 
     sequence: int
-    first_number: int
+    numbers: list[int]
     snapshot_first: int
     size: int
     capture: Capture
@@ -93,10 +103,21 @@ class State(Struct, frozen=True):
     quarantined: int
 
 
-class Journal:
-    """Open or create the journal at `path`. Raises ConfigurationError where the file is something else."""
+class _Counters(Struct, frozen=True):
+    """The row of `state`, in the order of _UPDATE."""
 
-    def __init__(self, path: Path, clock: Clock, *, create: bool = True) -> None:
+    next_number: int
+    last_sequence: int
+    stream_position: Position | None
+    snapshot_position: Position | None
+    stream_start: Position | None
+    snapshot_first: int
+
+
+class Journal:
+    """Open the journal at `path`. Raises ConfigurationError where it is missing (unless `create`) or something else."""
+
+    def __init__(self, path: Path, clock: Clock, *, create: bool = False) -> None:
         if not create and not path.exists():
             raise ConfigurationError(f"there is no journal at {path}", "run `fluxion agent enrol` first")
         self._path = path
@@ -105,13 +126,24 @@ class Journal:
             self._link = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
             self._link.execute("pragma journal_mode = wal")
             self._link.execute("pragma synchronous = full")
-            self._link.executescript(_TABLES)
-            self._link.execute(_NEW, [FORMAT, str(uuid.uuid4())])
-            self._link.execute("insert into shipped values (1, 0) on conflict do nothing")
+            if create:
+                self._link.executescript(_TABLES)
+                self._link.execute(_NEW, [FORMAT, str(uuid.uuid4())])
+                self._link.execute("insert into shipped values (1, 0) on conflict do nothing")
             self.journal_id, written = self._one("select journal_id, format from state")
         if written != FORMAT:
             message = f"the journal {path} has format {written}, this agent writes {FORMAT}"
             raise ConfigurationError(message, "use the agent that wrote it")
+
+    @classmethod
+    def for_shipping(cls, path: Path, clock: Clock) -> "Journal":
+        """Open it to read and acknowledge only: an acknowledgement that a power cut takes back is a batch sent twice.
+
+        So it waits for no disk, and the source's commits never wait for it.
+        """
+        journal = cls(path, clock)
+        journal._link.execute("pragma synchronous = normal")  # noqa: SLF001 -- our own
+        return journal
 
     def close(self) -> None:
         """Close the file; the journal is not used afterwards."""
@@ -127,25 +159,17 @@ class Journal:
         if not captures:
             return
         with self._transaction():
-            number, sequence, first, start, streaming = self._one(
-                "select next_number, last_sequence, snapshot_first, stream_start, stream_position is not null from state"
-            )
+            before = self._counters()
+            after = before
             for capture in captures:
-                if capture.kind == "stream" and not streaming:
+                if capture.kind == "stream" and before.stream_position is None:
                     raise ValueError("a stream's Capture came before the snapshot was whole")
-                if capture.kind == "snapshot" and capture.stream_start != start:
-                    start, first = capture.stream_start, number  # another run of the snapshot begins
                 if capture.rows or capture.ends:
-                    sequence += 1
-                    self._store(capture, sequence, number, first)
-                    number += len(capture.rows)
-            last = captures[-1]
-            column = "stream_position" if last.kind == "stream" else "snapshot_position"
-            self._link.execute(
-                f"update state set next_number = ?, last_sequence = ?, snapshot_first = ?, stream_start = ?, {column} = ?",  # noqa: S608 -- one of two names
-                [number, sequence, first, start, last.position],
-            )
-            self._sweep()
+                    after = self._store(capture, _entered(capture, after))
+                after = _moved(capture, after)
+            if after != before:
+                self._link.execute(_UPDATE, msgspec.structs.astuple(after))
+                self._sweep()
 
     def finish_snapshot(self) -> None:
         """Note that the snapshot's last chunk is stored: the stream begins where that run says. Again: no change."""
@@ -155,31 +179,32 @@ class Journal:
                 raise ValueError("there was no snapshot")
             self._link.execute("update state set stream_position = coalesce(stream_position, stream_start)")
 
-    def _store(self, capture: Capture, sequence: int, number: int, first: int) -> None:
-        rows = capture.rows
-        if any(_is_too_large(row) for row in rows):
-            capture = self._set_aside(capture, sequence, number)
-        body = _encode(capture)
-        self._link.execute(
-            "insert into entries values (?, ?, ?, ?, ?, ?, ?)",
-            [sequence, number, first, len(rows), len(body), self._clock.micros(), body],
-        )
+    def _counters(self) -> "_Counters":
+        return _Counters(*self._one(f"select {', '.join(_Counters.__struct_fields__)} from state"))  # noqa: S608
 
-    def _set_aside(self, capture: Capture, sequence: int, number: int) -> Capture:
-        """Move rows over 1 MiB into quarantine. Their numbers stay theirs: a row of the entry takes its place empty."""
-        kept = []
-        for index, row in enumerate(capture.rows):
-            if not _is_too_large(row):
-                kept.append(row)
-                continue
-            table = capture.layouts[row.layout].table
-            reason = f"the row is larger than {MAX_ROW_BYTES} bytes"
-            body = _encode([capture.layouts[row.layout], row])
-            values = [number + index, sequence, table, reason, self._clock.micros(), body]
-            self._link.execute("insert into quarantined values (?, ?, ?, ?, ?, ?)", values)
-            get_logger().error("row set aside", table=table, row_number=number + index, reason=reason)
-        # The numbers of the rows behind it move up; a number may stay unused, never be used twice.
-        return msgspec.structs.replace(capture, rows=kept)
+    def _store(self, capture: Capture, now: "_Counters") -> "_Counters":
+        sequence, number = now.last_sequence + 1, now.next_number
+        too_large = [index for index, row in enumerate(capture.rows) if _is_too_large(row)]
+        for index in too_large:
+            self._set_aside(capture.layouts, capture.rows[index], sequence, number + index)
+        kept = [row for index, row in enumerate(capture.rows) if index not in too_large] if too_large else capture.rows
+        body = _encode(msgspec.structs.replace(capture, rows=kept))
+        skipped = msgspec.json.encode(too_large).decode()
+        self._link.execute(
+            "insert into entries values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [sequence, number, now.snapshot_first, skipped, len(kept), len(body), self._clock.micros(), body],
+        )
+        return msgspec.structs.replace(now, last_sequence=sequence, next_number=number + len(capture.rows))
+
+    def _set_aside(self, layouts: list[Layout], row: CaptureRow, sequence: int, number: int) -> None:
+        """Keep a row over 1 MiB here instead of sending it; it keeps its number."""
+        layout = layouts[row.layout]
+        reason = f"the row is larger than {MAX_ROW_BYTES} bytes"
+        self._link.execute(
+            "insert into quarantined values (?, ?, ?, ?, ?, ?)",
+            [number, sequence, layout.table, reason, self._clock.micros(), _encode([layout, row])],
+        )
+        get_logger().error("a row was set aside in the journal", table=layout.table, row_number=number, reason=reason)
 
     def _sweep(self) -> None:
         """Delete acknowledged entries older than 7 days, a few at a time."""
@@ -195,15 +220,13 @@ class Journal:
         """Return what follows the last acknowledged entry, in order: at least one if there is any, else within limits."""
         found: list[Entry] = []
         rows = size = 0
-        with self._translated():
-            for sequence, first_number, first, row_count, byte_count, body in self._link.execute(
-                "select sequence, first_number, snapshot_first, row_count, byte_count, body from entries"
-                " where sequence > (select acknowledged from shipped) order by sequence"
-            ):
+        with self._translated(), closing(self._link.execute(_UNSHIPPED)) as cursor:
+            for sequence, first_number, snapshot_first, skipped, row_count, byte_count, body in cursor:
                 rows, size = rows + row_count, size + byte_count
                 if found and (rows > limit_rows or size > limit_bytes):
                     break
-                found.append(Entry(sequence, first_number, first, byte_count, _decode(body)))
+                numbers = _numbers(first_number, row_count, msgspec.json.decode(skipped))
+                found.append(Entry(sequence, numbers, snapshot_first, byte_count, _decode(body)))
         return found
 
     def acknowledge(self, sequence: int) -> None:
@@ -257,6 +280,26 @@ class Journal:
         except sqlite3.DatabaseError as fault:
             message = f"{self._path} is no journal, or is damaged ({fault})"
             raise ConfigurationError(message, "keep the file aside and enrol anew") from fault
+
+
+def _entered(capture: Capture, now: _Counters) -> _Counters:
+    """A run of a snapshot is known by the stream's start that its Captures carry; another start is another run."""
+    if capture.kind == "stream" or capture.stream_start == now.stream_start:
+        return now
+    return msgspec.structs.replace(now, stream_start=capture.stream_start, snapshot_first=now.next_number)
+
+
+def _moved(capture: Capture, now: _Counters) -> _Counters:
+    if capture.kind == "stream":
+        return msgspec.structs.replace(now, stream_position=capture.position)
+    return msgspec.structs.replace(now, snapshot_position=capture.position)
+
+
+def _numbers(first: int, count: int, skipped: list[int]) -> list[int]:
+    if not skipped:
+        return list(range(first, first + count))
+    unused = set(skipped)
+    return [first + index for index in range(count + len(skipped)) if index not in unused]
 
 
 def _is_too_large(row: CaptureRow) -> bool:

@@ -1,7 +1,6 @@
 """When a sale is announced, and what the event says: pure."""
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -175,8 +174,8 @@ def digest(event: SaleEvent) -> bytes:
     sale = data["sale"]
     lines = [{name: value for name, value in line.items() if name not in _NOT_OF_THE_LINE} for line in sale["lines"]]
     said = {name: value for name, value in sale.items() if name not in _NOT_OF_THE_SALE}
-    text = json.dumps([data["tenantId"], data["storeId"], said, lines], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).digest()
+    text = msgspec.json.encode([data["tenantId"], data["storeId"], said, lines], order="deterministic")
+    return hashlib.sha256(text).digest()
 
 
 def totals_match(sale: StoredSale, lines: list[StoredLine]) -> bool | None:

@@ -1,6 +1,5 @@
 """Reads sales whole and writes what `announce` decides: outbox rows, and when to look at a sale again."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
@@ -43,8 +42,8 @@ left join lateral (
 
 _OUTBOX = """
 insert into pos_integration.outbox (tenant_id, topic, key, event_id, event_type, subject, occurred_at, data)
-select tenant_id, %s, key, event_id, %s, subject, clock_timestamp(), data::jsonb
-from unnest(%s::uuid[], %s::text[], %s::uuid[], %s::uuid[], %s::text[]) as t (tenant_id, key, event_id, subject, data)
+select tenant_id, %s, key, event_id, %s, subject, clock_timestamp(), data
+from jsonb_to_recordset(%s::jsonb) as t (tenant_id uuid, key text, event_id uuid, subject uuid, data jsonb)
 """
 
 _ANNOUNCED = """
@@ -99,12 +98,18 @@ def _write(
     link: Link, told: list[tuple[StoredSale, Announcement, bool]], waiting: list[tuple[str, str, float]]
 ) -> None:
     events = [
-        (sale.tenant_id, sale.store_id, news.event_id, sale.id, json.dumps(msgspec.to_builtins(news.event)))
+        {
+            "tenant_id": sale.tenant_id,
+            "key": sale.store_id,
+            "event_id": news.event_id,
+            "subject": sale.id,
+            "data": msgspec.to_builtins(news.event),
+        }
         for sale, news, silent in told
         if not silent
     ]
     if events:
-        link.execute(_OUTBOX, [SALE_EVENTS.name, SALE_CREATED, *_columns(events, 5)])
+        link.execute(_OUTBOX, [SALE_EVENTS.name, SALE_CREATED, msgspec.json.encode(events).decode()])
         link.execute("select pg_notify(%s, '')", [CHANNEL])
     if told:
         link.execute(

@@ -1,15 +1,17 @@
 """`fluxion sink run` and `fluxion relay run`."""
 
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import typer
 
 from fluxion import kafka
 from fluxion.clock import SystemClock
-from fluxion.errors import ConfigurationError
-from fluxion.log import setup_logging
+from fluxion.errors import ConfigurationError, FluxionError
+from fluxion.log import get_logger, setup_logging
 from fluxion.schema_registry import SchemaRegistry
 from fluxion.settings import load_settings
 from schemas.codec import Decoder, Encoder, schema_text
@@ -18,6 +20,8 @@ from schemas.topics import TOPICS, Topic
 from sinks.consumer import Sink
 from sinks.outbox import Encode, Relay
 from sinks.records_topic import RecordsTopic
+
+RESTART_ME = 70
 
 sink_app = typer.Typer(
     help="Canonical records into PostgreSQL.",
@@ -44,8 +48,11 @@ def run_sink() -> None:
     """Write what the processors produced, until SIGTERM. Start as many as there is work for; they share the partitions."""
     settings = load_settings()
     setup_logging("sink", settings.log_format)
-    decode = Decoder("canonical_set", CanonicalSet, SchemaRegistry(settings.schema_registry).schema_text)
-    Sink(settings.database.get_secret_value(), RecordsTopic(settings.kafka), decode, SystemClock()).run(_until_told())
+    told = _Told()
+    registry = SchemaRegistry(settings.schema_registry, sleep=told.sleep)
+    decode = Decoder("canonical_set", CanonicalSet, registry.schema_text)
+    with _restarted():
+        Sink(settings.database.get_secret_value(), RecordsTopic(settings.kafka), decode, SystemClock()).run(told)
 
 
 @relay_app.command("run")
@@ -55,8 +62,10 @@ def run_relay() -> None:
     setup_logging("relay", settings.log_format)
     # An event is never given up: what is not delivered would be overtaken by what comes behind it.
     producer = kafka.producer(settings.kafka, **{"message.timeout.ms": 0})
-    encode = sale_encoder(SchemaRegistry(settings.schema_registry))
-    Relay(settings.database.get_secret_value(), producer, encode, SystemClock()).run(_until_told())
+    told = _Told()
+    encode = sale_encoder(SchemaRegistry(settings.schema_registry, sleep=told.sleep))
+    with _restarted():
+        Relay(settings.database.get_secret_value(), producer, encode, SystemClock()).run(told)
 
 
 def sale_encoder(registry: SchemaRegistry) -> Encode:
@@ -79,13 +88,33 @@ def _encoder(registry: SchemaRegistry, topic: Topic | None, name: str) -> Encode
     return Encoder(topic.schema, registry.schema_id(topic.subject, schema_text(topic.schema)))
 
 
-def _until_told() -> Callable[[], bool]:
-    told = False
+class _Told:
+    """Whether SIGTERM or SIGINT came. Waiting for the schema registry ends with it too: nothing is in hand then."""
 
-    def tell(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal told
-        told = True
+    def __init__(self) -> None:
+        self._told = False
+        signal.signal(signal.SIGTERM, self._tell)
+        signal.signal(signal.SIGINT, self._tell)
 
-    signal.signal(signal.SIGTERM, tell)
-    signal.signal(signal.SIGINT, tell)
-    return lambda: told
+    def __call__(self) -> bool:
+        return self._told
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+        if self._told:
+            raise SystemExit(0)
+
+    def _tell(self, _signal: int, _frame: FrameType | None) -> None:
+        self._told = True
+
+
+@contextmanager
+def _restarted() -> Iterator[None]:
+    """End with 70 where we do not know what happened: PostgreSQL knows where to go on, so a new process is the mend."""
+    try:
+        yield
+    except FluxionError:
+        raise
+    except Exception:  # noqa: BLE001 -- the last line of defence of a process
+        get_logger().exception("ended by a mistake of our own")
+        raise SystemExit(RESTART_ME) from None

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
-from psycopg import Connection
 
 from fluxion.clock import Clock
 from fluxion.errors import ConfigurationError, DependencyDownError
@@ -20,6 +19,7 @@ from fluxion.postgres import SINK, connect
 from schemas.records import SaleEvent
 from sinks import faults
 from sinks.announcements import CHANNEL
+from sinks.tables import Link
 
 BATCH = 500
 RETRY_S = 1.0
@@ -53,7 +53,7 @@ class Event:
     occurred_at: datetime
     data: Mapping[str, Any]
 
-    def headers(self) -> list[tuple[str, bytes]]:
+    def headers(self) -> list[tuple[str, str | bytes | None]]:
         """Return the CloudEvents 1.0 attributes of the Kafka binding's binary mode."""
         attributes = {
             "content-type": "application/avro",
@@ -75,15 +75,16 @@ class Relay:
         self._producer = producer
         self._encode = encode
         self._clock = clock
-        self._rung = False
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Publish until `stop`; waits for what is down, and raises only what somebody must mend."""
         while not stop():
             try:
-                with connect(self._dsn, SINK) as link:
-                    link.autocommit = True
-                    self._work(link, stop)
+                # On a connection of its own, where no query runs that would swallow a notification.
+                with connect(self._dsn, SINK) as link, connect(self._dsn, SINK) as bell:
+                    link.autocommit = bell.autocommit = True
+                    bell.execute(f"listen {CHANNEL}".encode())
+                    self._work(link, bell, stop)
             except psycopg.Error as fault:
                 known = faults.down(fault)
                 if not isinstance(known, DependencyDownError):
@@ -96,25 +97,22 @@ class Relay:
         get_logger().warning("waiting", reason=str(fault))
         self._clock.sleep(RETRY_S)
 
-    def _work(self, link: Connection[tuple[Any, ...]], stop: Callable[[], bool]) -> None:
+    def _work(self, link: Link, bell: Link, stop: Callable[[], bool]) -> None:
         while not self._locked(link):
             if stop():
                 return
             self._clock.sleep(NAP_S)
         get_logger().info("publishing")
-        link.add_notify_handler(lambda _: setattr(self, "_rung", True))
-        link.execute(f"listen {CHANNEL}".encode())
         while not stop():
-            self._rung = False
-            if not self._publish(link, stop) and not self._rung:
-                for _ in link.notifies(timeout=NAP_S, stop_after=1):
+            if not self._publish(link, stop):
+                for _ in bell.notifies(timeout=NAP_S, stop_after=1):
                     pass
 
-    def _locked(self, link: Connection[tuple[Any, ...]]) -> bool:
+    def _locked(self, link: Link) -> bool:
         row = link.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
         return row is not None and bool(row[0])
 
-    def _publish(self, link: Connection[tuple[Any, ...]], stop: Callable[[], bool]) -> bool:
+    def _publish(self, link: Link, stop: Callable[[], bool]) -> bool:
         """Send one batch and note it; false where there is nothing. Ids are not commit order, so no cursor is kept."""
         events = [Event(*row) for row in link.execute(_UNPUBLISHED, [BATCH])]
         if events and self._deliver(events, stop):

@@ -10,8 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from producers.journal import Journal
-
 from control.contracts import register_contracts
 from control.registry import NewSystem, add_store, add_system, add_tenant
 from control.topics import create_topics
@@ -24,6 +22,7 @@ from fluxion.clock import SystemClock
 from fluxion.errors import DependencyDownError
 from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import load_system
+from producers.journal import Journal
 from schemas.mapping import load
 from schemas.topics import CHANGES, RECORDS
 from sinks.migrate import migrate

@@ -1,0 +1,23 @@
+"""`fluxion processor`: raw change sets to canonical records."""
+
+import typer
+
+from fluxion.log import setup_logging
+from fluxion.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Map raw change sets to canonical records (Faust)."""
+
+
+@app.command()
+def run() -> None:
+    """Work until SIGTERM. Exit status 70 asks the supervisor for another worker."""
+    settings = load_settings()
+    setup_logging("processor", settings.log_format)
+    from stream_processors.app import run as work  # noqa: PLC0415 -- Faust takes a second to import; --help need not
+
+    raise typer.Exit(work(settings))
