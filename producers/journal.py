@@ -142,7 +142,7 @@ class Journal:
         So it waits for no disk, and the source's commits never wait for it.
         """
         journal = cls(path, clock)
-        journal._link.execute("pragma synchronous = normal")  # noqa: SLF001 -- our own
+        journal._link.execute("pragma synchronous = normal")
         return journal
 
     def close(self) -> None:

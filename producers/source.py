@@ -1,8 +1,9 @@
 """The contract of a source: what every database, file or API behind a point of sale must promise. Read this page first.
 
 A source turns changes into Captures. It knows nothing of journals, Kafka, epochs or versions. The journal stores each
-Capture with its position in one transaction, numbers its rows, and only then asks for the next: so whatever a source
-yielded after the last stored Capture is yielded again after a crash, and nothing is left out.
+Capture with its position in one transaction and numbers its rows; a crash goes on from the last stored position, so
+whatever a source yielded after it is yielded again, and nothing is left out. Being asked for the next Capture does not
+mean that the one before is stored (a few are committed together): only `after` tells what is.
 """
 
 from collections.abc import Iterator

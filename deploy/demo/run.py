@@ -116,14 +116,15 @@ class Demo:
                 "select count(*), coalesce(sum(total), 0) from fluxion.sales where has_header"
             ).fetchone()
         sales, total = row or (0, Decimal(0))
+        # The furthest stage first: read the other way round, a sale could seem to be ahead of itself.
         return Counts(
-            pos=len(self.registers.committed) + self.past_sales,
-            journal=self._journal.state().last_sequence,
-            changes=self.topics[CHANGES.name].count(),
-            records=self.topics[RECORDS.name].count(),
-            postgres=sales,
             events=self.events.count(),
+            postgres=sales,
             total=total,
+            records=self.topics[RECORDS.name].count(),
+            changes=self.topics[CHANGES.name].count(),
+            journal=self._journal.state().last_sequence,
+            pos=len(self.registers.committed) + self.past_sales,
         )
 
     def drain(self, tick: Callable[[], None] = lambda: None, within_s: float = DRAIN_TIMEOUT_S) -> Reckoning:
