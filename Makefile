@@ -25,10 +25,12 @@ test: setup ## all tests, with the real services; TEST_ARGS="tests/stack -k gtid
 	@$(BIN)/pytest $(TEST_ARGS)
 
 check: python ## format, lint, types and the import law, in seconds
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo
+	@failed=0; \
+	$(BIN)/ruff check . || failed=1; \
+	$(BIN)/ruff format --check . || failed=1; \
+	$(BIN)/mypy || failed=1; \
+	$(BIN)/lint-imports --no-logo || failed=1; \
+	exit $$failed
 
 clean: ## remove what tools left in this folder (never the cache or a stack's data)
 	@find . -name .git -prune -o -type d \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +

@@ -9,14 +9,14 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 
 from fluxion.clock import Clock
-from fluxion.errors import DependencyDownError, FluxionError, Retry
+from fluxion.errors import AccessDeniedError, DependencyDownError, FluxionError, Retry, SourceNotReadyError
 from fluxion.log import get_logger
 from fluxion.schema_registry import SchemaRegistry
 from fluxion.settings import Settings
 from producers.home import JOURNAL, AgentConfig, only_one
 from producers.journal import Journal
 from producers.shipper import Shipper
-from producers.source import Capture, Source
+from producers.source import Capture, Fault, Source
 from producers.sources.mysql import MySQLSource
 from schemas.codec import schema_text
 from schemas.topics import CHANGES
@@ -107,6 +107,7 @@ class Agent:
         try:
             state = journal.state()
             if state.stream_position is None:
+                _refuse_faults(source.check())
                 for capture in source.snapshot(state.snapshot_position, frozenset(self._config.source.tables)):
                     journal.append([capture])
                     self._written.set()
@@ -195,6 +196,16 @@ class Agent:
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
             raise _StoppedError
+
+
+def _refuse_faults(faults: list[Fault]) -> None:
+    """Raise the first fault before a snapshot that takes hours finds it at its end; what passes by itself is tried."""
+    mending = [fault for fault in faults if fault.code != DependencyDownError.code]
+    if mending:
+        first, *others = mending
+        more = f" (and {len(others)} more: `fluxion agent check`)" if others else ""
+        kind = AccessDeniedError if first.code == AccessDeniedError.code else SourceNotReadyError
+        raise kind(first.message, first.mend + more)
 
 
 class _StoppedError(Exception):

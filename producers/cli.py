@@ -12,7 +12,6 @@ from fluxion.errors import FluxionError
 from fluxion.log import get_logger, setup_logging
 from fluxion.settings import load_settings
 from producers.agent import Agent
-from producers.enrol import enrol as make_agent
 from producers.home import JOURNAL, read_config
 from producers.journal import Journal
 from producers.sources.mysql import MySQLSource
@@ -33,6 +32,8 @@ def enrol(
     database: Annotated[str | None, typer.Option()] = None,
 ) -> None:
     """Make HOME the agent of a system: journal, epoch, agent.toml. Reads FLUXION_DATABASE. Safe to repeat."""
+    from producers.enrol import enrol as make_agent  # noqa: PLC0415 -- PostgreSQL's driver, which `run` does without
+
     given = {"host": host, "port": port, "user": user, "database": database}
     overrides = {name: value for name, value in given.items() if value is not None}
     config = make_agent(load_settings().database.get_secret_value(), system, home, overrides)

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -13,6 +14,8 @@ from fluxion.errors import ConfigurationError, DependencyDownError
 # Debian's administration programs, which an ordinary user's PATH often lacks.
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 OPEN_FOLDER = 0o755
+# What mariadb-install-db (a shell script) or Kafka's list of folders would take apart.
+UNFIT_IN_PATH = re.compile(r"[\s,;#\\'\"]")
 
 
 def program(name: str, package: str) -> str:
@@ -44,11 +47,21 @@ def run(command: list[str], user: str | None = None, cwd: Path | None = None) ->
 
 
 def open_home(home: Path) -> None:
-    """Make the stack's home, or refuse one that another person owns (a shared folder's names can be taken beforehand)."""
-    if not home.exists():
+    """Make the stack's home, or refuse one that another person owns or whose name a service would take apart."""
+    if UNFIT_IN_PATH.search(str(home)):
+        raise ConfigurationError(
+            f"the path {home} has a space or a mark that the services cannot take",
+            "choose another folder with --home",
+        )
+    if not home.exists() and not home.is_symlink():
         home.mkdir(parents=True)
         home.chmod(OPEN_FOLDER)  # whatever the umask: the database accounts must enter
-    elif home.stat().st_uid != os.geteuid():
+    demand_own(home)
+
+
+def demand_own(home: Path) -> None:
+    """Raise ConfigurationError unless the home is ours, the link too if it is one (anybody can take a name in a shared folder)."""
+    if home.lstat().st_uid != os.geteuid() or not home.exists() or home.stat().st_uid != os.geteuid():
         raise ConfigurationError(f"{home} belongs to another user", "choose another folder with --home")
 
 

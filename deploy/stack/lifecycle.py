@@ -1,7 +1,9 @@
 """Bring the stack up and down, whole or one service at a time. Every call may be repeated; only what we started is ended."""
 
+import http.client
 import os
 import socket
+import struct
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ import psycopg
 import pymysql
 
 from deploy.stack import processes
-from deploy.stack.accounts import demand_entry, open_home
+from deploy.stack.accounts import demand_entry, demand_own, open_home
 from deploy.stack.kafka import LINE_PORT, PORT, STORE_PORT, kafka
 from deploy.stack.mariadb import mariadb
 from deploy.stack.postgres import postgres
@@ -24,8 +26,8 @@ from fluxion.errors import ConfigurationError, DependencyDownError
 DEFAULT_BASE_PORT = 20000
 READY_DEADLINE_S = 120.0
 HIGHEST_BASE_PORT = 65535 - LINE_PORT
-# What a service that is not ready makes its client raise (EOF and short answers are ValueError and struct.error).
-NOT_READY = (OSError, ValueError, ArithmeticError, psycopg.Error, pymysql.Error)
+# What a service that is not ready makes its client raise (struct.error: Kafka hung up, so its answer is too short).
+NOT_READY = (OSError, ValueError, struct.error, http.client.HTTPException, psycopg.Error, pymysql.Error)
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _named(services: list[Service], name: str) -> Service:
 
 
 def _choose_base_port(state: State, home: Path, wanted: int | None) -> int:
-    chosen = wanted or state.base_port or DEFAULT_BASE_PORT
+    chosen = wanted if wanted is not None else state.base_port or DEFAULT_BASE_PORT
     if not 0 < chosen <= HIGHEST_BASE_PORT:
         raise ConfigurationError(f"base port {chosen} is out of range", f"choose one up to {HIGHEST_BASE_PORT}")
     if chosen != state.base_port:
@@ -211,6 +213,7 @@ def _end(home: Path, name: str | None) -> list[str]:
     """End one service or all, in the reverse of the order of their starts."""
     if not (home / "state.json").exists():
         return []
+    demand_own(home)
     ended = []
     with locked(home):
         state = State(home)

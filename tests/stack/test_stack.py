@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pymysql
 import pytest
 
 from deploy import stack as local_stack
-from deploy.stack import Stack, lifecycle, processes
+from deploy.stack import Stack, kafka, lifecycle, processes
 from deploy.stack.service import Service
 from deploy.stack.state import State
 from fluxion.errors import ConfigurationError, DependencyDownError
@@ -115,6 +116,41 @@ def test_a_home_that_an_account_cannot_enter_is_refused_with_the_mend(folder: Pa
     assert [one.pid for one in local_stack.status(closed)] == [None] * 4
 
 
+@pytest.mark.parametrize("name", ["a b", "a,b"])
+def test_a_home_whose_name_a_service_would_take_apart_is_refused(folder: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="--home"):
+        local_stack.up(folder / name, local.free_base_port())
+    assert not (folder / name).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_down_refuses_the_home_of_another_user(folder: Path) -> None:
+    State(folder).remember_base_port(local.free_base_port())
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(ConfigurationError, match="belongs to another user"):
+        local_stack.down(folder)
+
+
+def test_base_port_zero_is_not_taken_for_the_default(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="out of range"):
+        local_stack.up(folder, 0)
+
+
+def test_a_broker_that_hangs_up_is_not_ready(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            link, _ = listener.accept()
+            with link:
+                link.recv(100)
+
+        accepting = threading.Thread(target=hang_up)
+        accepting.start()
+        broker = kafka.kafka(folder, listener.getsockname()[1] - kafka.PORT)
+        assert lifecycle._answers(broker) is False
+        accepting.join()
+
+
 def test_an_unknown_service_is_refused(stack: Stack) -> None:
     with pytest.raises(ConfigurationError, match="name one of"):
         local_stack.stop(stack.home, "oracle")
@@ -150,6 +186,7 @@ def test_data_and_gtid_survive_a_restart(stack: Stack) -> None:
         local_stack.stop(stack.home, service)
         assert pids(stack)[service] is None
         local_stack.start(stack.home, service)
+    local_stack.up(stack.home)  # waits for the schema registry too, which must find its database again
     with mariadb(stack) as link, link.cursor() as cursor:
         cursor.execute(f"select id from {name}.t")
         assert cursor.fetchone() == (7,)

@@ -1,0 +1,76 @@
+import dataclasses
+
+from fluxion.clock import SystemClock
+from producers.source import Fault
+from producers.sources.mysql import MySQLConfig, MySQLSource
+from tests.producers.conftest import Shop, take
+
+TABLE = "create table items (id int primary key)"
+
+
+def codes(faults: list[Fault]) -> list[str]:
+    for fault in faults:
+        assert fault.message, fault
+        assert fault.mend, fault
+        assert "\n" not in fault.message + fault.mend
+    return [fault.code for fault in faults]
+
+
+def test_a_prepared_database_has_no_fault_and_needs_no_reload(shop: Shop) -> None:
+    shop.run(TABLE)
+    mine = shop.account("select on {database}.items", "replication slave on *.*")
+    assert mine.source("items").check() == []
+    start = mine.now("items")
+    shop.run("insert into items values (1)")
+    assert take(mine.source("items").stream(start), 1)
+
+
+def test_a_wrong_password_names_the_account(shop: Shop) -> None:
+    config = dataclasses.replace(shop.config("items"), password="wrong")
+    (fault,) = MySQLSource(config, SystemClock()).check()
+    assert fault.code == "ACCESS_DENIED"
+    assert "'cdc'" in fault.message
+    assert "FLUXION_SOURCE_PASSWORD" in fault.mend
+    assert "wrong" not in str(fault) + repr(config)
+
+
+def test_nobody_there() -> None:
+    config = MySQLConfig("127.0.0.1", 1, "u", "d", frozenset({"t"}))
+    assert codes(MySQLSource(config, SystemClock()).check()) == ["DEPENDENCY_DOWN"]
+
+
+def test_each_missing_privilege_is_told_with_its_grant(shop: Shop) -> None:
+    shop.run(TABLE, "create table hidden (id int primary key)")
+    mine = shop.account("select on {database}.items")
+    replication, hidden = mine.source("items", "hidden").check()
+    assert codes([replication, hidden]) == ["ACCESS_DENIED", "ACCESS_DENIED"]
+    assert replication.mend.startswith("GRANT REPLICATION SLAVE ON *.*")
+    assert "hidden" in hidden.message
+    assert hidden.mend.startswith(f"GRANT SELECT ON `{shop.database}`")
+
+
+def test_every_fault_at_once(unprepared_shop: Shop) -> None:
+    unprepared_shop.run("create table heap (id int)", "create table prefix (t text, primary key (t(5)))")
+    mine = unprepared_shop.account("select on {database}.*")
+    faults = mine.source("heap", "prefix", "missing").check()
+    assert codes(faults) == [
+        "BINLOG_OFF",
+        "BINLOG_FORMAT",
+        "BINLOG_ROW_METADATA",
+        "ACCESS_DENIED",
+        "TABLE_MISSING",
+        "NO_PRIMARY_KEY",
+        "NO_PRIMARY_KEY",
+    ]
+    assert "log_bin" in faults[0].mend
+
+
+def test_a_row_image_that_is_not_full(unprepared_shop: Shop) -> None:
+    unprepared_shop.run(TABLE, "set global binlog_row_image = minimal, global binlog_format = row")
+    unprepared_shop.run("set global binlog_row_metadata = full")
+    try:
+        faults = unprepared_shop.account("all on *.*").source("items").check()
+    finally:
+        unprepared_shop.run("set global binlog_row_image = full, global binlog_format = mixed")
+        unprepared_shop.run("set global binlog_row_metadata = no_log")
+    assert codes(faults) == ["BINLOG_OFF", "BINLOG_ROW_IMAGE"]
