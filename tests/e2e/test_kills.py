@@ -91,7 +91,8 @@ def test_sales_during_the_first_snapshot_are_neither_lost_nor_doubled(demo: Demo
     demand_agreement(demo)
 
 
-def test_the_line_is_cut_and_the_store_sells_on(demo: Demo, stack: Stack) -> None:
+def test_the_line_is_cut_and_the_agent_killed_while_it_is(demo: Demo, stack: Stack) -> None:
+    """What the agent has in hand for a broker that it cannot reach must still be in the journal."""
     line = Line(stack.store_line_port, stack.store_listener_port)
     line.open()
     try:
@@ -102,7 +103,9 @@ def test_the_line_is_cut_and_the_store_sells_on(demo: Demo, stack: Stack) -> Non
             for _ in range(2):
                 time.sleep(2)
                 line.cut()
-                time.sleep(3)
+                time.sleep(1.5)
+                demo.supervisor.kill("agent")
+                time.sleep(1.5)
                 line.mend()
 
         sell(demo, threading.Thread(target=cut))
