@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from control.check import check_system
 from control.registry import NewSystem, add_store, add_system, add_tenant, tenants
 from fluxion.errors import ConfigurationError
 from fluxion.postgres import APP, STAGE, connect
@@ -97,6 +98,26 @@ def system_list() -> None:
             for s in found.values()
         ],
     )
+
+
+@system_app.command("check")
+def system_check(
+    system: Annotated[str, typer.Argument(help="system id")],
+    host: Annotated[str | None, typer.Option(help="where the database is reached from here")] = None,
+    port: int | None = None,
+) -> None:
+    """Hold the system's template against its database and its stores, and say every fault. Reads FLUXION_SOURCE_PASSWORD."""
+    settings = load_settings()
+    with connect(_dsn(), STAGE) as link:
+        found = load_system(link, system)
+    reached = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    password = settings.source_password.get_secret_value() if settings.source_password else ""
+    faults = check_system(found, password, reached)
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        raise typer.Exit(1)
+    typer.echo(f"{found.name}: the template fits its database and its {len(found.stores)} stores")
 
 
 @store_app.command("add")

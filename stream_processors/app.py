@@ -150,6 +150,7 @@ def _execute(app: faust.App) -> int:
     """Run Faust in this thread; what makes it end otherwise than by a signal is a reason to start again."""
     logging.getLogger().handlers[:] = [_ToStructlog(logging.WARNING)]
     worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False, loglevel="WARN")
+    worker.spinner = None  # it writes to the terminal even where the worker is quiet
     try:
         worker.execute_from_commandline()
     except SystemExit as end:

@@ -16,8 +16,8 @@ ParseMoment = Callable[[str, tzinfo], tuple[str, str]]
 _SIGNS = r"(?:bs\.?\s?s\.?|bs\.?|ves|ved|usd|us\$|\$|ref\.?)"
 _PRICE = re.compile(rf"\s*(-?)\s*{_SIGNS}?\s*(-?)([\d.,]+)\s*{_SIGNS}?\s*", re.IGNORECASE)
 _PLAIN = re.compile(r"\d+")
-_COMMA = re.compile(r"(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?|,\d+")
-_POINT = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+")
+_COMMA = re.compile(r"(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d+)?|,\d+")
+_POINT = re.compile(r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+")
 # One separator with three digits behind and up to three before, none of them a leading zero: thousands or decimals?
 _AMBIGUOUS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 

@@ -79,6 +79,10 @@ class WorkNote:
         self._work = []
         self._rewrite()
 
+    def close(self) -> None:
+        """Let go of the note as it stands."""
+        os.close(self._file)
+
     def _rewrite(self) -> None:
         os.ftruncate(self._file, 0)
         if self._work:

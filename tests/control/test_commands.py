@@ -1,10 +1,14 @@
 """The operator's commands as a person runs them: what they print, how they refuse."""
 
 import json
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
 
+from deploy.demo.shops import Pos
+from deploy.stack import Stack
 from fluxion.kafka import admin, consumer, producer
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Encoder, schema_text
@@ -38,6 +42,40 @@ def test_a_system_with_two_stores(cloud: Cloud) -> None:
     assert "Chacao" in shown
     assert "Maracay" in shown
     assert system in run(cloud, "system", "list")
+
+
+@pytest.fixture(scope="module")
+def pos(stack: Stack) -> Pos:
+    database = Pos(stack.mariadb_host, stack.mariadb_port, "app", "app", "check_commands")
+    database.create(0)
+    return database
+
+
+def add_checked_system(cloud: Cloud, pos: Pos, template: str) -> str:
+    tenant = run(cloud, "tenant", "add", "Cadena Uno")
+    place = ("--port", str(pos.port), "--user", "cdc", "--database", pos.database)
+    return run(cloud, "system", "add", "--tenant", tenant, "--template", template, "--name", "Principal", *place)
+
+
+def test_a_template_is_held_against_its_database(cloud: Cloud, pos: Pos, tmp_path: Path) -> None:
+    system = add_checked_system(cloud, pos, "systimax")
+    assert "fits its database" in run(cloud, "system", "check", system, FLUXION_SOURCE_PASSWORD="cdc")
+    text = files("schemas").joinpath("systems", "systimax.yaml").read_text(encoding="utf-8")
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(text.replace("sale_price", "sale_prize").replace("from: items", "from: item"), encoding="utf-8")
+    system = add_checked_system(cloud, pos, str(wrong))
+    done = local.fluxion(
+        "system", "check", system, environment={**cloud.environment, "FLUXION_SOURCE_PASSWORD": "cdc"}, check=False
+    )
+    assert done.returncode == 1
+    assert "did you mean 'items'" in done.stdout
+    wrong.write_text(text.replace("sale_price", "sale_prize").replace("trans_no", "trans_nr"), encoding="utf-8")
+    system = add_checked_system(cloud, pos, str(wrong))
+    done = local.fluxion(
+        "system", "check", system, environment={**cloud.environment, "FLUXION_SOURCE_PASSWORD": "cdc"}, check=False
+    )
+    assert "did you mean 'sale_price'" in done.stdout
+    assert "did you mean 'trans_no'" in done.stdout
 
 
 def test_stores_that_cannot_be_told_apart_are_refused(cloud: Cloud) -> None:

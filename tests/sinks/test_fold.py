@@ -12,7 +12,7 @@ def unit(row: str, version: int, revision: int, *, gone: bool, fields: dict[str,
 
 def _said(row: str, version: int, revision: int) -> Unit:
     """What a row says is a function of its version: a record that is read again says the same."""
-    chance = hash((row, version, revision))
+    chance = hash((ord(row), version, revision))
     fields = {name: f"{version}.{revision}" for place, name in enumerate("abc") if chance >> place & 1}
     return unit(row, version, revision, gone=chance >> 3 & 3 == 0, fields=fields)
 

@@ -123,8 +123,3 @@ def test_the_application_sees_its_own_tenant_and_nothing_else(shop: OpenShop, si
             assert _seen(link, table, str(uuid.uuid4())) == 0, table
         for table in filled:
             assert _seen(link, table, mine.tenant) > 0, table
-
-
-def test_the_owner_who_takes_no_role_sees_no_rows(shop: OpenShop) -> None:
-    with connect(shop.dsn) as link:
-        assert _seen(link, "fluxion.tenants", None) == 0

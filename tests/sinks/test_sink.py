@@ -50,10 +50,14 @@ def test_a_sale_becomes_rows_and_one_event(shop: OpenShop, sink: SinkHere) -> No
 def test_reading_the_same_records_again_changes_nothing(shop: OpenShop, sink: SinkHere) -> None:
     mine = shop.shop
     records = [
-        mine.record(products=[mine.product(1), mine.product(2)]),
+        mine.record(products=[mine.product(11), mine.product(12)]),
         mine.record(sales=[mine.sale(1), mine.sale(2, lines=0, txn_end=False)]),
-        mine.record(sales=[Sale(id=mine.id("sale", 1), store_id=None, header=None, lines=[mine.line(1, 2, "delete")])]),
-        mine.record(products=[mine.product(2, "delete"), mine.product(1, name="New")]),
+        mine.record(
+            sales=[
+                Sale(id=mine.id("sale", 1), store_id=None, header=None, lines=[mine.line(1, 2, "delete")], txn_end=True)
+            ]
+        ),
+        mine.record(products=[mine.product(12, "delete"), mine.product(11, name="New")]),
     ]
     shop.send(*records)
     sink.to_the_end(shop)
@@ -105,8 +109,6 @@ def test_bad_rows_amid_good_ones_go_to_quarantine_alone(shop: OpenShop, sink: Si
         "nan": mine.product("nan", selling_price="NaN"),
         "year": mine.product("year", last_sale_at="12000-01-01T00:00:00Z"),
     }
-    for bad_field in ("last_sale_at",):
-        assert bad_field in bad["year"].fields
     for place, row in enumerate(bad.values()):
         good = [mine.product(f"before {place}"), mine.product(f"after {place}")]
         shop.send(mine.record(products=[good[0], row, good[1]]), mine.record(sales=[mine.sale(place)]))

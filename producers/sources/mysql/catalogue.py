@@ -6,6 +6,7 @@ from typing import Any
 import pymysql
 
 from producers.sources.mysql.values import TableColumn, expression, quoted, selected
+from schemas.mapping import Table
 from schemas.records import Column, Layout
 
 _COLUMNS = """
@@ -37,6 +38,16 @@ def columns_of(
         is_key = key == "PRI" and table not in without_key
         found[table] = (*found.get(table, ()), TableColumn(name, data_type, column_type, charset, is_key))
     return found
+
+
+def catalogue_of(cursor: pymysql.cursors.Cursor, database: str) -> dict[str, Table]:
+    """Return every table that we may see, as templates are checked against it."""
+    cursor.execute("select table_name from information_schema.tables where table_schema = %s", [database])
+    names = [row[0] for row in cursor.fetchall()]
+    return {
+        name: Table(tuple(c.name for c in columns), tuple(c.name for c in columns if c.is_key))
+        for name, columns in columns_of(cursor, database, names).items()
+    }
 
 
 def layout_of(table: str, columns: tuple[TableColumn, ...]) -> Layout:

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from fluxion.clock import Clock
 from fluxion.errors import DependencyDownError
 from producers.source import Capture, Fault, Position
+from producers.sources.mysql.catalogue import catalogue_of
 from producers.sources.mysql.check import find_faults
-from producers.sources.mysql.connection import Links, MySQLConfig
+from producers.sources.mysql.connection import Links, MySQLConfig, translated
 from producers.sources.mysql.position import parse
 from producers.sources.mysql.snapshot import Snapshot
 from producers.sources.mysql.stream import Stream
+from schemas.mapping import Table
 
 
 class MySQLSource:
@@ -23,6 +25,15 @@ class MySQLSource:
     def check(self) -> list[Fault]:
         """Return every fault at once; see `Source.check`."""
         return find_faults(self._config, self._links)
+
+    def catalogue(self) -> dict[str, Table]:
+        """Return the database's tables for `schemas.mapping.check`. Writes nothing."""
+        link = self._links.open()
+        try:
+            with translated(self._config), link.cursor() as cursor:
+                return catalogue_of(cursor, self._config.database)
+        finally:
+            self._links.drop(link)
 
     def snapshot(self, after: Position | None, tables: frozenset[str]) -> Iterator[Capture]:
         """Read the tables whole; see `Source.snapshot`. An interrupted run begins again, with a start of its own."""

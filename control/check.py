@@ -1,0 +1,36 @@
+"""Whether a system's template fits its database and its stores; writes nothing."""
+
+from typing import Any
+
+from fluxion.clock import SystemClock
+from fluxion.errors import MappingError
+from fluxion.registry import System
+from producers.sources.mysql import MySQLConfig, MySQLSource
+from schemas.mapping import check, restore, tables
+
+
+def check_system(system: System, password: str, reached: dict[str, Any]) -> list[str]:
+    """Return every fault as a sentence with its mend; `reached`: host and port where they differ from the registry's.
+
+    Raises FluxionError where the database does not let us look.
+    """
+    template = restore(system.mapping)
+    place = {**system.connection, **reached}
+    config = MySQLConfig(
+        host=place["host"],
+        port=place["port"],
+        user=place["user"],
+        database=place["database"],
+        tables=tables(template),
+        password=password,
+    )
+    source = MySQLSource(config, SystemClock())
+    faults: list[str] = []
+    try:
+        faults += [f"{fault.message}; {fault.mend}" for fault in source.check()]
+        check(template, source.catalogue(), len(system.stores))
+    except MappingError as fault:
+        faults.append(str(fault))
+    finally:
+        source.close()
+    return faults
