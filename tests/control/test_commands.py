@@ -138,7 +138,7 @@ def test_tail_shows_an_event_in_clear_text(cloud: Cloud) -> None:
     event = SaleEvent(tenant_id="t", store_id="tail-test", sale=SALE)
     out = producer(cloud.stack.kafka)
     encode: Encoder[SaleEvent] = Encoder("sale_event", schema_id)
-    out.produce(SALE_EVENTS.name, encode(event), b"tail-test", headers={"ce_type": b"sale_created"})
+    out.produce(SALE_EVENTS.name, encode(event), b"tail-test", headers={"ce_type": b"probe"})
     out.produce(SALE_EVENTS.name, b"not a record", b"tail-test")
     assert out.flush(10) == 0
     lines = [
@@ -147,7 +147,7 @@ def test_tail_shows_an_event_in_clear_text(cloud: Cloud) -> None:
     ]
     mine = [line for line in lines if line["key"] == "tail-test"]
     assert mine[0]["value"]["sale"]["total"] == "116.00"
-    assert mine[0]["headers"] == {"ce_type": "sale_created"}
+    assert mine[0]["headers"] == {"ce_type": "probe"}
     assert "unreadable" in mine[1]["value"]
 
 

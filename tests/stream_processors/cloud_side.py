@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,18 +75,23 @@ class Topics:
         """Wait until everything sent is in Kafka."""
         assert self._producer.flush(30) == 0
 
-    def read(self, systems: set[str], count: int, seconds: float) -> list[CanonicalSet]:
-        """Read canonical sets of these systems until `count` different raw records are answered, or time is up."""
-        found: list[CanonicalSet] = []
-        places: set[tuple[str, int]] = set()
+    def read(
+        self, systems: set[str], count: int, seconds: float, known: Sequence[CanonicalSet] = ()
+    ) -> list[CanonicalSet]:
+        """Read canonical sets of these systems until `count` different raw records are answered, or time is up.
+
+        `known`: what was read before; it counts, and stands first in what is returned.
+        """
+        found = list(known)
+        places = {(one.system_id, one.source_offset) for one in known}
         deadline = time.monotonic() + seconds
         while len(places) < count and time.monotonic() < deadline:
             record = self._consumer.poll(0.2)
             if record is None or record.error() is not None:
                 continue
-            made = self._decode(record.value())
+            made = self._decode(record.value() or b"")
             if made.system_id in systems:
-                assert record.key().decode() == made.system_id
+                assert record.key() == made.system_id.encode()
                 found.append(made)
                 places.add((made.system_id, made.source_offset))
         return found

@@ -70,7 +70,7 @@ def test_kill_9_in_the_middle_of_load_loses_nothing(cloud: Cloud, topics: Topics
         first.kill()
     with worker(cloud.environment, tmp_path) as second:
         selling.join()
-        made = before + topics.read(set(systems), SALES - SALES // 3, ENOUGH_S)
+        made = topics.read(set(systems), SALES, ENOUGH_S, before)
         assert second.stop() == 0, second.log.read_text()
     for index, system_id in enumerate(systems):
         expected = list(range(index, SALES, SYSTEMS))

@@ -1,0 +1,153 @@
+"""The safe loop without Faust: what is acknowledged, and when. Its producer is the real one; nobody answers it."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fluxion import kafka
+from fluxion.clock import SystemClock
+from schemas.codec import Decoder, Encoder, schema_text
+from schemas.records import CanonicalSet
+from schemas.topics import RECORDS
+from stream_processors.batch import Event, OutputLostError
+from stream_processors.drafts import Raw
+from stream_processors.loop import SafeLoop
+from stream_processors.mappings import Mappings
+from stream_processors.pipeline import Chain, records
+from stream_processors.progress import Progress
+from stream_processors.steps.map import Mapping
+from stream_processors.worknote import WorkNote
+from tests.stream_processors.sets import DECODE, ENCODE, SALE, SYSTEM, TRANSACTIONS, change_set, system
+
+NOBODY = "127.0.0.1:1"
+GOOD = ENCODE(change_set((TRANSACTIONS, "c", 0, SALE)))
+READ: Decoder[CanonicalSet] = Decoder("canonical_set", CanonicalSet, lambda _: schema_text("canonical_set"))
+
+
+@dataclass
+class At:
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float = 1_795_000_000.5
+
+
+@dataclass
+class Came:
+    key: bytes | None
+    value: bytes | None
+    message: Any
+
+
+def raw(offset: int, value: bytes = GOOD) -> Raw:
+    return Raw("pos.changes.v1", 4, offset, value)
+
+
+def event(offset: int, value: bytes = GOOD) -> Event:
+    return Came(SYSTEM.encode(), value, At("pos.changes.v1", 4, offset))
+
+
+class Bench:
+    """A loop whose outputs are caught on the way to a broker that does not answer for half a second, and then gives up."""
+
+    def __init__(self, folder: Path, chain: Chain | None = None) -> None:
+        mappings = Mappings("", lambda mapping: records(DECODE, mapping), SystemClock())
+        mappings._known = {SYSTEM: (3, chain or records(DECODE, Mapping(system())))}
+        self.note = WorkNote(folder)
+        self.producer = kafka.producer(NOBODY, **{"message.timeout.ms": 500, "log_level": 0})
+        self.progress = Progress()
+        self.acked: list[int] = []
+        self.loop = SafeLoop(
+            mappings=mappings,
+            encode=Encoder("canonical_set", 2),
+            producer=self.producer,
+            topic=RECORDS.name,
+            note=self.note,
+            progress=self.progress,
+            clock=SystemClock(),
+        )
+        self.loop._ack = self._ack
+
+    async def _ack(self, one: Event) -> None:
+        self.acked.append(one.message.offset)
+
+    def made(self, value: bytes) -> CanonicalSet:
+        return READ(run(self.loop._made(raw(5, value), event(5, value))))
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+def test_what_the_broker_did_not_confirm_is_not_acknowledged(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def work() -> None:
+        await bench.loop._work(event(1))
+        closing = asyncio.create_task(bench.loop.close())
+        await asyncio.sleep(0.05)
+        await bench.loop._work(event(2))  # (a closing batch takes no more)
+        with pytest.raises(OutputLostError):
+            await closing
+        assert [one.message.offset for one in bench.loop._batch.events] == [2]
+
+    run(work())
+    assert bench.acked == []
+    assert bench.progress.count == 0
+    bench.note.close()
+    assert [WorkNote(tmp_path / "x").suspected(raw(1)), WorkNote(tmp_path).suspected(raw(1))] == [False, True]
+
+
+def test_confirmed_events_are_acknowledged_in_their_order(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def work() -> None:
+        for offset in (1, 2, 3):
+            await bench.loop._work(event(offset))
+        batch = bench.loop._batch
+        for _ in range(batch.produced):
+            batch.delivered(None, None)  # type: ignore[arg-type]
+        await bench.loop.close()
+
+    run(work())
+    assert bench.acked == [1, 2, 3]
+    assert bench.progress.count == 3
+    assert (tmp_path / "work-0").read_bytes() == b""
+
+
+def test_a_step_that_fails_makes_poison(tmp_path: Path) -> None:
+    def broken(_: object) -> object:
+        raise ZeroDivisionError("a\0b")
+
+    made = Bench(tmp_path, Chain(broken)).made(b"\x01\x02")
+    (entry,) = made.quarantined
+    assert (made.system_id, made.mapping_revision, made.captured_at) == (SYSTEM, 3, 1_795_000_000_500_000)
+    assert (entry.code, entry.error_class, entry.offset, entry.raw) == (
+        "STEP_FAILED",
+        "DATA_VALIDATION_ERROR",
+        5,
+        "AQI=",
+    )
+    assert "ZeroDivisionError: a\\0b" in entry.message
+
+
+def test_a_record_that_ended_the_worker_three_times_is_set_aside_unread(tmp_path: Path) -> None:
+    (tmp_path / "suspects-0.json").write_text('[["pos.changes.v1", 4, 5, 3]]')
+
+    def never(_: object) -> object:
+        raise AssertionError("read all the same")
+
+    (entry,) = Bench(tmp_path, Chain(never)).made(GOOD).quarantined
+    assert entry.code == "ENDS_WORKER"
+
+
+def test_what_is_no_fault_of_the_record_is_not_poison(tmp_path: Path) -> None:
+    def full(_: object) -> object:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        Bench(tmp_path, Chain(full)).made(GOOD)
