@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
 Entity = Literal["category", "product", "stock", "sale", "line"]
@@ -10,6 +11,10 @@ Entity = Literal["category", "product", "stock", "sale", "line"]
 EPOCH_SHIFT = 47
 MAX_EPOCH = 65_535
 ROWS_PER_EPOCH = 1 << EPOCH_SHIFT
+
+# Both cost more than the hash itself, and every row needs some ids.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_uuid = lru_cache(maxsize=1024)(uuid.UUID)
 
 
 def entity_id(system_id: str, entity: Entity, table: str, keys: Iterable[str], *, ignore_case: bool = False) -> str:
@@ -19,8 +24,7 @@ def entity_id(system_id: str, entity: Entity, table: str, keys: Iterable[str], *
     template says `keys: ignore_case`.
     """
     parts = [key.rstrip().casefold() if ignore_case else key.rstrip() for key in keys]
-    name = json.dumps([entity, table, *parts], ensure_ascii=False, separators=(",", ":"))
-    return str(uuid.uuid5(uuid.UUID(system_id), name))
+    return str(uuid.uuid5(_uuid(system_id), _encode([entity, table, *parts])))
 
 
 def event_id(sale_id: str, event_type: str, version: int, mapping_revision: int) -> str:
