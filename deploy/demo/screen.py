@@ -36,7 +36,7 @@ def draw(demo: Demo, line: Line, counts: Counts, language: Language, state: str,
     for name in PROCESSES:
         up = demo.supervisor.running(name)
         mark = Text(say(language, "up" if up else "down"), style="green" if up else "bold red")
-        processes.add_row(name, mark, str(demo.supervisor.restarts(name)))
+        processes.add_row(say(language, name), mark, str(demo.supervisor.restarts(name)))
     wire = Text(say(language, "line_cut"), style="bold red") if line.is_cut else Text(say(language, "line_ok"), "green")
     head = Text(f"{state}  {seconds_left:.0f} s" if seconds_left > 0 else state, style="bold")
     parts = (head, flow, figures, processes, wire, Text(say(language, "keys"), style="dim"))
