@@ -129,14 +129,14 @@ def judge_snapshot(link: Link, ends: Iterable[tuple[str, str, str]]) -> None:
             "tenant_id = %s and pos_system_id = %s and is_snapshot and announced_version is null"
             " and has_header and closed and settle_at is null"
         )
-        if not link.execute(f"select 1 from fluxion.sales where {waiting} limit 1", [tenant_id, system_id]).fetchone():
+        if not link.execute(f"select 1 from fluxion.sales where {waiting} limit 1", [tenant_id, system_id]).fetchone():  # noqa: S608 -- only our own constants
             continue
         of_lines = link.execute(
             "select 1 from fluxion.sale_items where tenant_id = %s and pos_system_id = %s and external_table = %s limit 1",
             [tenant_id, system_id, table],
         ).fetchone()
         link.execute(
-            f"update fluxion.sales s set settle_at = clock_timestamp() where {waiting}"
+            f"update fluxion.sales s set settle_at = clock_timestamp() where {waiting}"  # noqa: S608 -- only our own constants
             " and (%s or s.external_table = %s and exists (select 1 from fluxion.sale_items i"
             " where i.tenant_id = s.tenant_id and i.sale_id = s.id))",
             [tenant_id, system_id, of_lines is not None, table],

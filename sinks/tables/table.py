@@ -106,7 +106,7 @@ class Table:
         columns = [*_ENVELOPE, *names]
         moved = ["version", "mapping_revision", self.gone, *names]
         return (
-            f"insert into {self.name} as t ({', '.join(columns)}, {self.gone})"
+            f"insert into {self.name} as t ({', '.join(columns)}, {self.gone})"  # noqa: S608 -- only our own constants
             f" select {', '.join(columns)}, case when gone then now() end from {self.stage} where part = %s"
             f" order by tenant_id, id on conflict (tenant_id, id) do update set updated_at = now(), "
             + ", ".join([*(f"{name} = excluded.{name}" for name in moved), *self._follows(names)])

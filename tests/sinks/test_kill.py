@@ -115,7 +115,7 @@ def _wait_for_work(shop: OpenShop, victim: str) -> None:
     """Return when the victim stands in the middle of something: a sink between its rows, a relay with events to note."""
     at_work = {
         "sink": "select 1 from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()"
-        " and backend_xid is not null and query ~ 'in_sale|fluxion.sale'",
+        " and backend_xid is not null and query ~ '^(copy|insert into fluxion)'",
         "relay": "select 1 from pos_integration.outbox where published_at is null limit 1",
     }
     deadline = time.monotonic() + 60
