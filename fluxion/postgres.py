@@ -51,12 +51,14 @@ def translate(fault: psycopg.Error, what: str = "PostgreSQL") -> FluxionError | 
     text = " ".join(str(fault).split())
     if state in {"28P01", "28000"} or "password authentication failed" in text:
         return AccessDeniedError(f"{what} refuses the login ({text})", "correct user and password in FLUXION_DATABASE")
-    if state == "3D000" or ("does not exist" in text and "database" in text):
+    if state == "3D000" or ("does not exist" in text and 'database "' in text):
         return AccessDeniedError(f"{what} has no such database ({text})", "correct the name in FLUXION_DATABASE")
     if state == "42501":
         return AccessDeniedError(f"{what} denies a privilege ({text})", "run `fluxion db migrate` as the owner")
-    if state in {"42P01", "3F000", "22023"} and ("does not exist" in text):
-        return AccessDeniedError(f"{what} lacks a table, schema or role ({text})", "run `fluxion db migrate`")
+    # A login that does not exist is refused before there is a SQLSTATE to read.
+    if "does not exist" in text and (state in {"42P01", "3F000", "22023"} or (not state and 'role "' in text)):
+        mend = "run `fluxion db migrate`, or correct the user in FLUXION_DATABASE"
+        return AccessDeniedError(f"{what} lacks a table, schema or role ({text})", mend)
     if state[:2] in {"08", "53", "57"} or (not state and isinstance(fault, psycopg.OperationalError)):
         return DependencyDownError(f"{what} does not answer ({text})", "check that it runs and FLUXION_DATABASE")
     return None

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from fluxion import kafka
 from fluxion.errors import ConfigurationError, DependencyDownError, PositionLostError
@@ -21,7 +20,7 @@ class RecordsTopic:
     """The consumer of one sink. Rebalances are only noted inside `read`; `take` acts on them, outside the callback."""
 
     def __init__(self, servers: str, group: str = GROUP) -> None:
-        self._admin = AdminClient({"bootstrap.servers": servers, "log.connection.close": False})
+        self._admin = kafka.admin(servers)
         self._consumer: Consumer = kafka.consumer(
             servers,
             group,
@@ -47,8 +46,8 @@ class RecordsTopic:
                 message = f"there is no topic {RECORDS.name}"
                 raise ConfigurationError(message, "run `fluxion topics create`") from None
             raise self._down(fault) from None
-        except TimeoutError as fault:
-            message = f"Kafka at {self._servers} does not answer ({fault})"
+        except TimeoutError:
+            message = f"Kafka at {self._servers} does not answer (nothing in {REQUEST_S:.0f} s)"
             raise DependencyDownError(message, "check that it runs and FLUXION_KAFKA") from None
 
     def watermarks(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
@@ -112,5 +111,5 @@ class RecordsTopic:
         consumer.unassign()
 
     def _down(self, fault: KafkaException) -> DependencyDownError:
-        message = f"Kafka at {self._servers} does not answer ({fault.args[0].str()})"
+        message = f"Kafka at {self._servers} does not answer ({fault.args[0].str() or fault.args[0].name()})"
         return DependencyDownError(message, "check that it runs and FLUXION_KAFKA")
