@@ -74,8 +74,9 @@ def _superuser(port: int) -> psycopg.Connection[tuple[object, ...]]:
 def _make_databases(link: psycopg.Connection[tuple[object, ...]]) -> None:
     owner = sql.Identifier(OWNER)
     if link.execute("select from pg_roles where rolname = %s", (OWNER,)).fetchone() is None:
-        # CREATEROLE: migrations make the roles that the processes act as. Not a superuser: row policies must hold.
-        link.execute(sql.SQL("create role {} login createrole password {}").format(owner, sql.Literal(OWNER)))
+        # CREATEROLE: migrations make the roles that the processes act as. Not a superuser, and NOINHERIT: row policies must
+        # hold for the owner too, who sees a tenant's rows only after it took a role.
+        link.execute(sql.SQL("create role {} login noinherit createrole password {}").format(owner, sql.Literal(OWNER)))
     for name, its_owner in ((DATABASE, owner), (REGISTRY_DATABASE, sql.Identifier(USER))):
         if link.execute("select from pg_database where datname = %s", (name,)).fetchone() is None:
             link.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(name), its_owner))

@@ -123,3 +123,13 @@ def test_the_application_sees_its_own_tenant_and_nothing_else(shop: OpenShop, si
             assert _seen(link, table, str(uuid.uuid4())) == 0, table
         for table in filled:
             assert _seen(link, table, mine.tenant) > 0, table
+
+
+def test_the_owner_sees_no_row_without_taking_a_role(shop: OpenShop, sink: Any) -> None:
+    mine = shop.shop
+    shop.send(mine.record(products=[mine.product(1)]))
+    sink.to_the_end(shop)
+    with connect(shop.dsn) as link:
+        for table, _, _ in shop.rows(_TENANT_TABLES):
+            assert _seen(link, table, None) == 0, table
+            assert _seen(link, table, mine.tenant) == 0, table
