@@ -12,10 +12,11 @@ from deploy.stack import Stack
 from fluxion.kafka import admin, consumer, producer
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Encoder, schema_text
-from schemas.records import EventSale, SaleEvent
+from schemas.records import SaleEvent
 from schemas.topics import PARTITIONS, SALE_EVENTS, TOPICS
 from tests.conftest import Cloud
 from tests.support import local
+from tests.support.samples import SALE
 
 
 def run(cloud: Cloud, *words: str, **more: str) -> str:
@@ -183,26 +184,3 @@ def murmur2(data: bytes) -> int:
         h = (h ^ int.from_bytes(rest, "little")) * m & mask
     h = (h ^ h >> 13) * m & mask
     return h ^ h >> 15
-
-
-SALE = EventSale(
-    sale_id="s",
-    external_id="1",
-    version=1,
-    number="F-1",
-    doc_type="invoice",
-    status="completed",
-    register_id=None,
-    sold_at="2026-11-24T10:00:00-04:00",
-    sold_at_precision="second",
-    business_date="2026-11-24",
-    currency="VES",
-    subtotal="100.00",
-    tax_total="16.00",
-    total="116.00",
-    prices_include_tax=False,
-    totals_match=None,
-    complete=True,
-    is_snapshot=False,
-    lines=[],
-)

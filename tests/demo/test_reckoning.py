@@ -9,7 +9,8 @@ import pytest
 from deploy.demo.reckoning import Ledger, latencies_ms, reckon
 from deploy.demo.text import bolivares
 from deploy.demo.watch import SeenSale
-from schemas.records import EventLine, EventSale, SaleEvent
+from schemas.records import SaleEvent
+from tests.support.samples import LINE, SALE
 
 D = Decimal
 
@@ -23,38 +24,8 @@ def ledger() -> Ledger:
 
 
 def seen(sale: str, total: str, code: str, quantity: str, price: str) -> SeenSale:
-    line = EventLine(
-        line_id="l",
-        line_no=1,
-        sku=code,
-        product_id=None,
-        name=None,
-        quantity=quantity,
-        unit_price=price,
-        line_total=None,
-        tax_rate=None,
-    )
-    whole = EventSale(
-        sale_id=sale,
-        external_id=sale,
-        version=1,
-        number=None,
-        doc_type="invoice",
-        status="completed",
-        register_id=None,
-        sold_at=None,
-        sold_at_precision=None,
-        business_date=None,
-        currency="VES",
-        subtotal=None,
-        tax_total=None,
-        total=total,
-        prices_include_tax=False,
-        totals_match=None,
-        complete=True,
-        is_snapshot=False,
-        lines=[line],
-    )
+    line = msgspec.structs.replace(LINE, sku=code, quantity=quantity, unit_price=price)
+    whole = msgspec.structs.replace(SALE, sale_id=sale, external_id=sale, total=total, lines=[line])
     return SeenSale(SaleEvent(tenant_id="t", store_id="s", sale=whole), arrived=2_000, event_ids={f"e{sale}"})
 
 

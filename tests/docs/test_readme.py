@@ -15,8 +15,8 @@ from schemas.codec import Encoder, schema_text
 from schemas.records import SaleEvent
 from schemas.topics import SALE_EVENTS
 from tests.conftest import Cloud
-from tests.control.test_commands import SALE
 from tests.support import local
+from tests.support.samples import SALE
 
 README = (local.ROOT / "README.md").read_text(encoding="utf-8")
 TOTAL = "987654.32"
