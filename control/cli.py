@@ -92,7 +92,7 @@ def system_list() -> None:
         found = load_systems(link)
     _print(
         "Systems",
-        ["id", "tenant", "type", "name", "stores", "epoch", "mapping"],
+        ["id", "tenant", "type", "name", "stores", "epoch", "mapping revision"],
         [
             [s.id, s.tenant_id, s.system_type, s.name, str(len(s.stores)), str(s.epoch), str(s.mapping_revision)]
             for s in found.values()
@@ -117,7 +117,7 @@ def system_check(
         typer.echo(fault)
     if faults:
         raise typer.Exit(1)
-    typer.echo(f"{found.name}: the template fits its database and its {len(found.stores)} stores")
+    typer.echo(f"{found.name}: the template fits its database and its stores ({len(found.stores)})")
 
 
 @store_app.command("add")

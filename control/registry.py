@@ -14,6 +14,8 @@ from fluxion.postgres import translated
 from fluxion.registry import System
 from schemas.mapping import Template, resolve
 
+MAX_NAME = 200
+
 Link = Connection[tuple[Any, ...]]
 
 
@@ -35,6 +37,13 @@ def _uuid(text: str, what: str) -> str:
         raise ConfigurationError(message, f"look it up with `fluxion {what} list`") from None
 
 
+def _named(name: str, what: str) -> str:
+    if not name.strip() or len(name) > MAX_NAME:
+        message = f"the {what}'s name has {len(name)} characters"
+        raise ConfigurationError(message, f"give it a name of 1 to {MAX_NAME} characters")
+    return name.strip()
+
+
 def _act_for(link: Link, tenant_id: str) -> None:
     """Row policies let this transaction see one tenant only."""
     link.execute("select set_config('fluxion.tenant_id', %s, true)", [tenant_id])
@@ -45,7 +54,9 @@ def add_tenant(link: Link, name: str) -> str:
     tenant_id = str(uuid4())
     with translated("PostgreSQL"), link.transaction():
         _act_for(link, tenant_id)
-        link.execute("insert into fluxion.tenants (tenant_id, name) values (%s, %s)", [tenant_id, name])
+        link.execute(
+            "insert into fluxion.tenants (tenant_id, name) values (%s, %s)", [tenant_id, _named(name, "tenant")]
+        )
     return tenant_id
 
 
@@ -68,7 +79,7 @@ def add_system(link: Link, tenant_id: str, system: NewSystem) -> str:
                 tenant_id,
                 system_id,
                 system.template.template,
-                system.name,
+                _named(system.name, "system"),
                 json.dumps(system.connection),
                 json.dumps(resolve(system.template)),
                 json.dumps(system.settings),
@@ -95,7 +106,7 @@ def add_store(link: Link, system: System, name: str, external_id: str | None, ti
             link.execute(
                 "insert into fluxion.stores (tenant_id, id, pos_system_id, external_id, name, time_zone)"
                 " values (%s, %s, %s, %s, %s, %s)",
-                [system.tenant_id, store_id, system.id, external_id, name, time_zone],
+                [system.tenant_id, store_id, system.id, external_id, _named(name, "store"), time_zone],
             )
         except psycopg.errors.UniqueViolation:
             message = f"the system has a store {external_id!r} already"

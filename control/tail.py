@@ -39,7 +39,7 @@ def tail(
     if topic in names:
         names = [topic]
     if len(names) != 1:
-        message = f"{topic!r} names {len(names)} topics"
+        message = f"{topic!r} names {'several topics' if names else 'no topic'}"
         raise ConfigurationError(message, "name one of " + ", ".join(known.name for known in TOPICS))
     settings = load_settings()
     schema = next(known.schema for known in TOPICS if known.name == names[0])

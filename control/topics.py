@@ -11,7 +11,7 @@ from fluxion.kafka import MAX_MESSAGE_BYTES, admin
 from fluxion.settings import load_settings
 from schemas.topics import PARTITIONS, TOPICS, Topic
 
-TIMEOUT_S = 30
+TIMEOUT_S = 10
 
 app = typer.Typer(help="Kafka topics.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

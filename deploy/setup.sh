@@ -36,6 +36,7 @@ missing_packages() {
 install_packages() {
   local packages=("$@") as_root=()
   [ ${#packages[@]} -gt 0 ] || return 0
+  echo "setup: Debian packages ${packages[*]} (a minute, once)" >&2
   has apt-get || fail "install ${packages[*]} (or what they are called here), then run it again"
   if [ "$(id -u)" -ne 0 ]; then
     has sudo || fail "run as root: apt-get install ${packages[*]}"
@@ -63,6 +64,7 @@ install_python() {
   exec 9>"$venv.lock"
   flock 9 # two at once: the second waits, and finds it done
   if [ ! -e "$venv/.complete" ]; then
+    echo "setup: Python packages (a minute, once)" >&2
     rm -rf "$venv"
     "$python" -m venv "$venv"
     "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes -r "$root/requirements.lock"

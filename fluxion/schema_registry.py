@@ -77,6 +77,9 @@ class SchemaRegistry:
             if fault.code >= _SERVER_ERROR:
                 message = f"the schema registry at {self._url} fails ({fault.code} {detail})"
                 raise DependencyDownError(message, "look at its log") from None
+            if fault.code == _NOT_FOUND and "error_code" not in detail:
+                message = f"what answers at {self._url} is no schema registry"
+                raise ConfigurationError(message, "correct FLUXION_SCHEMA_REGISTRY: …/apis/ccompat/v7") from None
             if fault.code == _NOT_FOUND:
                 message = f"the schema registry does not know {path}"
                 raise UnknownSchemaError(message, "run `fluxion schemas register`") from None

@@ -1,8 +1,9 @@
 """Settings by environment, FLUXION_*: resolved once at the start of a process, then passed by hand."""
 
+import re
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fluxion.errors import ConfigurationError
@@ -16,11 +17,20 @@ class Settings(BaseSettings):
     database: SecretStr = Field(
         SecretStr("postgresql://fluxion_owner:fluxion_owner@127.0.0.1:25433/fluxion"), description="PostgreSQL DSN"
     )
-    kafka: str = Field("127.0.0.1:29092", description="Kafka bootstrap servers, comma-separated")
-    schema_registry: str = Field("http://127.0.0.1:28081/apis/ccompat/v7", description="Confluent API of the registry")
+    kafka: str = Field("127.0.0.1:29092", min_length=1, description="Kafka bootstrap servers, comma-separated")
+    schema_registry: str = Field(
+        "http://127.0.0.1:28081/apis/ccompat/v7", pattern="^https?://.", description="Confluent API of the registry"
+    )
     log_format: str = Field("text", pattern="^(text|json)$")
     source_password: SecretStr | None = Field(None, description="the agent's password at the point-of-sale database")
     work_dir: Path | None = Field(None, description="where a processor notes the batch in work")
+
+    @field_validator("database")
+    @classmethod
+    def _is_dsn(cls, value: SecretStr) -> SecretStr:
+        if not re.match(r"postgres(ql)?://|\s*\w+\s*=", value.get_secret_value()):
+            raise ValueError("it is no PostgreSQL DSN, such as postgresql://user:password@host:5432/database")
+        return value
 
 
 def load_settings() -> Settings:

@@ -108,6 +108,7 @@ class Agent:
             state = journal.state()
             if state.stream_position is None:
                 _refuse_faults(source.check())
+                get_logger().info("taking the first snapshot", tables=sorted(self._config.source.tables))
                 for capture in source.snapshot(state.snapshot_position, frozenset(self._config.source.tables)):
                     journal.append([capture])
                     self._written.set()
@@ -116,6 +117,7 @@ class Agent:
                     return
                 journal.finish_snapshot()
                 get_logger().info("the first snapshot is whole", rows=journal.state().next_number - 1)
+            get_logger().info("streaming", position=journal.state().stream_position)
             for capture in source.stream(journal.state().stream_position or ""):
                 self._hand_over(capture)
                 yield

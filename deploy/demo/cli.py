@@ -44,7 +44,7 @@ def demo(
 ) -> None:
     """Two shops sell while you kill processes and cut the line; exit 0 only where all sides agree to the cent."""
     language: Language = "en" if english else "es"
-    out = Console(stderr=json_)
+    out = Console(stderr=json_, highlight=False)
     place = home or default_home()
     signal.signal(signal.SIGTERM, _interrupt)
     out.print(say(language, "preparing"))

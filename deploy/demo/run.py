@@ -27,6 +27,8 @@ from schemas.mapping import load
 from schemas.topics import CHANGES, RECORDS
 from sinks.migrate import migrate
 
+# Made anew by every run, so never a name that a person would choose.
+DATABASE = "fluxion_demo"
 PROCESSES = ("agent", "processor", "sink", "relay")
 READY_TIMEOUT_S = 90.0
 DRAIN_TIMEOUT_S = 120.0
@@ -52,7 +54,7 @@ class Demo:
 
     def __init__(self, stack: Stack, home: Path, sales_per_second: float, past_sales: int = 0) -> None:
         self.stack, self.home, self.past_sales = stack, home, past_sales
-        self.pos = Pos(stack.mariadb_host, stack.mariadb_port, "app", "app", "systimax")
+        self.pos = Pos(stack.mariadb_host, stack.mariadb_port, "app", "app", DATABASE)
         self.registers = Registers(self.pos, sales_per_second)
         environment = {
             "FLUXION_DATABASE": stack.postgres,

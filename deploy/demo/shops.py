@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,19 +21,7 @@ ITEMS = 200
 IVA = Decimal("0.16")
 CENT = Decimal("0.01")
 
-# The specification's tables, and the two columns (cost, barcode) that installations commonly have.
-SCHEMA = """
-create table categories (category_id int primary key, category_name varchar(80) not null);
-create table items (item_id int primary key, item_code varchar(40) not null unique, item_name varchar(200) not null,
-  barcode varchar(40), category_id int, cost_price decimal(18,4), sale_price decimal(18,4) not null,
-  active char(1) not null default 'Y', last_sale_date datetime);
-create table stock (item_id int, location_id int, qty_on_hand decimal(18,3) not null, primary key (item_id, location_id));
-create table transactions (trans_id bigint primary key auto_increment, trans_no varchar(30) not null,
-  trans_date datetime not null, location_id int not null, subtotal decimal(18,2) not null, tax_amount decimal(18,2) not null,
-  total_amount decimal(18,2) not null, payment_type varchar(20) not null);
-create table transaction_details (detail_id bigint primary key auto_increment, trans_id bigint not null,
-  item_code varchar(40) not null, qty decimal(18,3) not null, unit_price decimal(18,4) not null, key (trans_id))
-"""
+SCHEMA = files("deploy.demo").joinpath("systimax.sql").read_text(encoding="utf-8")
 GOODS = ["Harina P.A.N. 1 kg", "Café molido 500 g", "Arroz blanco 1 kg", "Azúcar 1 kg", "Queso blanco", "Malta 250 ml",
          "Aceite de maíz 1 l", "Pasta corta 1 kg", "Jabón azul", "Caraotas negras 500 g"]  # fmt: skip
 CATEGORIES = ["Víveres", "Charcutería", "Bebidas", "Limpieza"]
@@ -72,7 +61,7 @@ class Pos:
             cursor.execute(f"create database `{self.database}` character set utf8mb4")
         chance = random.Random(20)
         with self.connect() as link, link.cursor() as cursor:
-            for statement in SCHEMA.split(";"):
+            for statement in SCHEMA.strip().removesuffix(";").split(";"):
                 cursor.execute(statement)
             cursor.executemany("insert into categories values (%s, %s)", list(enumerate(CATEGORIES, 1)))
             cursor.executemany("insert into items values (%s, %s, %s, %s, %s, %s, %s, %s, %s)", _items(chance))

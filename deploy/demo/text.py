@@ -12,7 +12,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "restarts": ("reinicios", "restarts"),
     "pos": ("ventas en las cajas (MariaDB)", "sales at the registers (MariaDB)"),
     "journal": ("transacciones en el diario de la tienda", "transactions in the store's journal"),
-    "changes": ("cambios en Kafka · pos.changes", "changes in Kafka · pos.changes"),
+    "changes": (
+        "envíos en Kafka, varias transacciones en uno · pos.changes",
+        "records in Kafka, several transactions in one · pos.changes",
+    ),
     "records": ("registros en Kafka · fluxion.records", "records in Kafka · fluxion.records"),
     "postgres": ("ventas en PostgreSQL", "sales in PostgreSQL"),
     "events": ("sale_created para la IA", "sale_created for the AI"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from fluxion.errors import DependencyDownError
 from fluxion.kafka import consumer
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Decoder
@@ -14,6 +15,7 @@ from schemas.records import SaleEvent
 from schemas.topics import SALE_EVENTS, Topic
 
 LOOK_TIMEOUT_S = 5
+LEADERS_TIMEOUT_S = 30
 
 
 @dataclass
@@ -35,7 +37,7 @@ class EventWatcher:
         self._decode = Decoder("sale_event", SaleEvent, SchemaRegistry(schema_registry).schema_text)
         self._consumer = consumer(kafka, "fluxion-demo")
         self._consumer.assign(
-            [TopicPartition(SALE_EVENTS.name, p, end) for p, end in ends(self._consumer, SALE_EVENTS)]
+            [TopicPartition(SALE_EVENTS.name, p, end) for p, end in first_ends(self._consumer, SALE_EVENTS)]
         )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="event watcher")
@@ -73,9 +75,25 @@ class EventWatcher:
 def ends(reader: Consumer, topic: Topic) -> list[tuple[int, int]]:
     """Return (partition, end offset) of a topic."""
     partitions = reader.list_topics(topic.name, timeout=LOOK_TIMEOUT_S).topics[topic.name].partitions
-    return [
-        (p, reader.get_watermark_offsets(TopicPartition(topic.name, p), timeout=LOOK_TIMEOUT_S)[1]) for p in partitions
-    ]
+    return [(p, _end(reader, TopicPartition(topic.name, p))) for p in partitions]
+
+
+def first_ends(reader: Consumer, topic: Topic) -> list[tuple[int, int]]:
+    """Return `ends` of a topic that may have been created a moment ago, whose partitions still look for their leader."""
+    deadline = time.monotonic() + LEADERS_TIMEOUT_S
+    while True:
+        try:
+            return ends(reader, topic)
+        except KafkaException as fault:
+            if time.monotonic() > deadline:
+                message = f"Kafka does not say where {topic.name} ends ({fault.args[0].str()})"
+                raise DependencyDownError(message, "look at its log, and run the demo again") from None
+            time.sleep(0.2)
+
+
+def _end(reader: Consumer, place: TopicPartition) -> int:
+    (_, high) = reader.get_watermark_offsets(place, timeout=LOOK_TIMEOUT_S)
+    return int(high)
 
 
 class TopicCounter:
@@ -84,7 +102,7 @@ class TopicCounter:
     def __init__(self, kafka: str, topic: Topic) -> None:
         self._topic = topic
         self._reader = consumer(kafka, "fluxion-demo")
-        self._first = dict(ends(self._reader, topic))
+        self._first = dict(first_ends(self._reader, topic))
         self._last = 0
 
     def count(self) -> int:

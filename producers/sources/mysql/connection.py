@@ -140,7 +140,7 @@ def translate(fault: pymysql.MySQLError, config: MySQLConfig) -> FluxionError:
     if number in _NOT_THERE:
         return SourceNotReadyError(f"{where} lacks what we capture ({text})", "correct database and template")
     if number in _POSITION:
-        mend = "take a new snapshot; keep the binary log longer (expire_logs_days)"
+        mend = "enrol the agent in a new folder, which takes a new snapshot, and keep the binary log longer (expire_logs_days)"
         return PositionLostError(f"{where} no longer has the place from which we must go on ({text})", mend)
     if number in _DOWN or number in _CLIENT_SIDE:
         return DependencyDownError(f"{where} does not answer ({text})", "it is tried again; check that it runs")

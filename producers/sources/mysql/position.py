@@ -12,7 +12,7 @@ from producers.source import Position
 
 Cursor = pymysql.cursors.Cursor
 
-_MEND = "take a new snapshot of this system"
+_MEND = "enrol the agent in a new folder, which takes a new snapshot"
 _FIRST_OFFSET = 4
 
 

@@ -47,7 +47,7 @@ class _Table:
         columns = event.columns
         if not all(column.name for column in columns):
             message = f"the binary log has rows of {event.table} without the columns' names"
-            mend = "SET GLOBAL binlog_row_metadata = FULL and write it to my.cnf, then take a new snapshot"
+            mend = "SET GLOBAL binlog_row_metadata = FULL and write it to my.cnf, then enrol the agent in a new folder, which takes a new snapshot"
             raise SourceNotReadyError(message, mend)
         self.layout = Layout(
             table=event.table,
@@ -123,7 +123,9 @@ class Stream:
             if self._links.closed:
                 raise DependencyDownError("the source was closed") from fault
             message = f"the binary log at {reader.log_file}:{reader.log_pos} cannot be read ({fault})"
-            raise DataValidationError(message, "report it; a new snapshot passes over it") from fault
+            raise DataValidationError(
+                message, "report it; an agent enrolled in a new folder passes over it with its snapshot"
+            ) from fault
 
     def _digest(self, event: Any, reader: BinLogStreamReader) -> bool:
         if event is None:
@@ -159,7 +161,10 @@ class Stream:
         ours = event.schema in {self._links.config.database, self._links.config.database.encode()}
         if verb in _WRITES and ours:
             message = f"a session writes statements instead of rows to the binary log ({text[:80]!r})"
-            raise SourceNotReadyError(message, "keep binlog_format = ROW in every session, then take a new snapshot")
+            raise SourceNotReadyError(
+                message,
+                "keep binlog_format = ROW in every session, then enrol the agent in a new folder, which takes a new snapshot",
+            )
         if verb in _DEFINES and any(table in text for table in self._links.config.tables):
             get_logger().warning("a statement changes a captured table as a whole", statement=text[:200])
         if verb == "ROLLBACK" and "TO" not in text.upper().split():
@@ -190,7 +195,10 @@ class Stream:
         for bitmap in (event.columns_present_bitmap, getattr(event, "columns_present_bitmap2", None)):
             if bitmap is not None and int.from_bytes(bitmap, "little").bit_count() < event.number_of_columns:
                 message = f"the binary log has incomplete rows of {event.table}"
-                raise SourceNotReadyError(message, "SET GLOBAL binlog_row_image = FULL, then take a new snapshot")
+                raise SourceNotReadyError(
+                    message,
+                    "SET GLOBAL binlog_row_image = FULL, then enrol the agent in a new folder, which takes a new snapshot",
+                )
         return self._tables[signature]
 
     def _capture(self, *, with_rows: bool) -> Capture:
