@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from typing import cast
+from collections.abc import MutableMapping
+from typing import Any, cast
 
 import structlog
 
@@ -14,6 +15,7 @@ def setup_logging(process: str, log_format: str) -> None:
     )
     structlog.configure(
         processors=[
+            _named(process),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -23,7 +25,16 @@ def setup_logging(process: str, log_format: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    structlog.contextvars.bind_contextvars(process=process)
+
+
+def _named(process: str) -> structlog.typing.Processor:
+    """Put the process's name on every line, whichever thread writes it."""
+
+    def named(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("process", process)
+        return event
+
+    return named
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:
