@@ -94,6 +94,7 @@ def test_stores_that_cannot_be_told_apart_are_refused(cloud: Cloud) -> None:
         (("store", "list", "--system", "11111111-1111-4111-8111-111111111111"), "fluxion system list"),
         (("system", "add", "--tenant", "x", "--template", "systimax", "--name", "n"), "fluxion tenant list"),
         (("system", "add", "--tenant", "x", "--template", "sistimax", "--name", "n"), "systimax"),
+        (("tenant", "add", " "), "1 to 200"),
         (("tail", "pos"), "pos.changes.v1"),
         (("sistem",), "--help"),
     ],
@@ -109,6 +110,9 @@ def test_a_wrong_word_is_one_sentence_with_its_mend(cloud: Cloud, words: tuple[s
     [
         ("FLUXION_DATABASE", "postgresql://fluxion_owner:wrong@127.0.0.1:{port}/fluxion", 78, "password"),
         ("FLUXION_DATABASE", "postgresql://fluxion_owner:fluxion_owner@127.0.0.1:1/fluxion", 69, "FLUXION_DATABASE"),
+        ("FLUXION_DATABASE", "postgresql://nobody:x@127.0.0.1:{port}/fluxion", 78, "FLUXION_DATABASE"),
+        ("FLUXION_DATABASE", "mysql://x", 78, "FLUXION_DATABASE"),
+        ("FLUXION_SCHEMA_REGISTRY", "garbage", 78, "FLUXION_SCHEMA_REGISTRY"),
     ],
 )
 def test_a_database_that_does_not_let_us_in(cloud: Cloud, setting: str, value: str, code: int, mend: str) -> None:

@@ -56,6 +56,12 @@ def test_a_look_up_waits_for_a_registry_that_is_down_and_then_never_asks_again(s
     assert json.loads(answers[0]) == json.loads(TEXT)
 
 
+def test_an_address_that_is_no_registry_is_said_so(stack: Stack) -> None:
+    elsewhere = stack.registry.removesuffix("/apis/ccompat/v7")
+    with pytest.raises(ConfigurationError, match="no schema registry"):
+        SchemaRegistry(elsewhere, wait=False).schema_id("any-value", TEXT)
+
+
 class Failing(BaseHTTPRequestHandler):
     """Answers 500 as a registry does that lost its database."""
 
