@@ -13,6 +13,7 @@ from fluxion.errors import BusinessRuleError, ConfigurationError
 from fluxion.postgres import translated
 from fluxion.registry import System
 from schemas.mapping import Template, resolve
+from schemas.settings import parse_settings
 
 MAX_NAME = 200
 
@@ -66,6 +67,7 @@ def add_system(link: Link, tenant_id: str, system: NewSystem) -> str:
     if "password" in system.connection:
         message = "the registry keeps no password for a system that an agent captures"
         raise ConfigurationError(message, "give it to the agent as FLUXION_SOURCE_PASSWORD")
+    parse_settings(system.settings)
     system_id = str(uuid4())
     with translated("PostgreSQL"), link.transaction():
         _act_for(link, tenant_id)

@@ -58,6 +58,23 @@ def add_checked_system(cloud: Cloud, pos: Pos, template: str) -> str:
     return run(cloud, "system", "add", "--tenant", tenant, "--template", template, "--name", "Principal", *place)
 
 
+@pytest.mark.parametrize(
+    ("settings", "mend"),
+    [
+        ('{"settle_seconds": "abc"}', "1 to 86400"),
+        ('{"setle_seconds": 5}', "settle_seconds"),
+        ("[]", "JSON"),
+        ("{", "JSON"),
+    ],
+)
+def test_settings_are_checked_when_they_are_saved(cloud: Cloud, settings: str, mend: str) -> None:
+    tenant = run(cloud, "tenant", "add", "Cadena Uno")
+    words = ("system", "add", "--tenant", tenant, "--template", "systimax", "--name", "n", "--settings", settings)
+    code, said = refused(cloud, *words)
+    assert code == 78
+    assert mend in said
+
+
 def test_a_template_is_held_against_its_database(cloud: Cloud, pos: Pos, tmp_path: Path) -> None:
     system = add_checked_system(cloud, pos, "systimax")
     assert "fits its database" in run(cloud, "system", "check", system, FLUXION_SOURCE_PASSWORD="cdc")
