@@ -49,6 +49,8 @@ class Sink:
         self._decode = decode
         self._clock = clock
         self._systems = Systems(clock)
+        self._waiting = faults.Waiting(clock)
+        self._stop: Callable[[], bool] = bool
         self._session: _Session | None = None
         self._places: dict[int, int] = {}
         self._gate = sweeps.Gate()
@@ -57,6 +59,7 @@ class Sink:
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Work until `stop`."""
+        self._stop = stop
         try:
             while not stop():
                 self._guarded(self._once)
@@ -79,9 +82,10 @@ class Sink:
 
     def _wait(self, fault: DependencyDownError) -> None:
         """Whether the last commit succeeded is unknown: forget all and begin again from what PostgreSQL says."""
-        get_logger().warning("waiting", reason=str(fault))
         self._disconnect()
-        self._topic.idle(RETRY_S)
+        if not self._stop():
+            self._waiting.say(fault)
+            self._topic.idle(RETRY_S)
 
     def _once(self) -> None:
         session = self._session = self._session or self._connect()
@@ -94,7 +98,7 @@ class Sink:
         self._sweep(session)
 
     def _connect(self) -> _Session:
-        topic_id = self._topic.topic_id()
+        topic_id = self._topic.topic_id(self._stop)
         link = connect(self._dsn, SINK)
         with link.transaction():
             # A generic plan made while a table was empty would scan it when it is large.

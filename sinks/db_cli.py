@@ -5,7 +5,9 @@ import typer
 from fluxion.settings import load_settings
 from sinks.migrate import migrate
 
-app = typer.Typer(help="The database's schema.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="The database's schema.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 
 @app.callback()

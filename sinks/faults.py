@@ -1,9 +1,16 @@
 """What a PostgreSQL error means for a batch: bad data, try again, or wait."""
 
+import re
+
 import psycopg
 
+from fluxion.clock import Clock
 from fluxion.errors import DataValidationError, DependencyDownError, FluxionError
+from fluxion.log import get_logger
 from fluxion.postgres import translate
+
+SAY_AGAIN_S = 10.0
+_LIBPQ_ASKS = re.compile(r"\s*Is the server running[^?]*\?")
 
 _BAD_DATA = {"22", "23", "54"}
 _CLASHES = {"40001", "40P01"}
@@ -42,3 +49,20 @@ def down(fault: psycopg.Error) -> FluxionError | None:
             f"PostgreSQL's connection is gone ({fault})", "it is tried again; check that it runs"
         )
     return translate(fault)
+
+
+class Waiting:
+    """Says what is waited for: each reason at once, and again at most every 10 s."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._said: dict[str, float] = {}
+
+    def say(self, fault: DependencyDownError) -> None:
+        """Write one line, or none where it was written just now."""
+        now = self._clock.monotonic()
+        self._said = {reason: at for reason, at in self._said.items() if now - at < SAY_AGAIN_S}
+        reason = _LIBPQ_ASKS.sub("", str(fault))
+        if reason not in self._said:
+            self._said[reason] = now
+            get_logger().warning("waiting", reason=reason)

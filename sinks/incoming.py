@@ -210,7 +210,7 @@ class _Reading:
             return True
         fault = UnknownStoreError(
             f"{change.external_table} {change.external_id} names a store ({store_id}) that its system does not have",
-            "add it with `fluxion store add` and retry the row",
+            "add it with `fluxion store add`, and touch the row in the point of sale so that it comes again",
         )
         self._out.refused.append(refuse(self._incoming, self._unit(table, change, store_id=store_id), fault))
         return False

@@ -75,6 +75,7 @@ class Relay:
         self._producer = producer
         self._encode = encode
         self._clock = clock
+        self._waiting = faults.Waiting(clock)
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Publish until `stop`; waits for what is down, and raises only what somebody must mend."""
@@ -94,7 +95,7 @@ class Relay:
                 self._wait(fault)
 
     def _wait(self, fault: DependencyDownError) -> None:
-        get_logger().warning("waiting", reason=str(fault))
+        self._waiting.say(fault)
         self._clock.sleep(RETRY_S)
 
     def _work(self, link: Link, bell: Link, stop: Callable[[], bool]) -> None:

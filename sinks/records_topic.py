@@ -1,6 +1,7 @@
 """fluxion.records.v1 as a consumer that notes its partitions and reads from where PostgreSQL says."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import wait
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 
@@ -12,6 +13,7 @@ GROUP = "fluxion-sink"
 FIRST_WAIT_S = 0.05
 BATCH = 5000
 REQUEST_S = 10.0
+_STEP_S = 0.1
 
 _READING: dict[str, str | float] = {"auto.offset.reset": "error", "queued.max.messages.kbytes": 16 * 1024}
 
@@ -34,13 +36,20 @@ class RecordsTopic:
             [RECORDS.name], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
-    def topic_id(self) -> str:
-        """Return the id that Kafka gave the topic when it was created."""
+    def topic_id(self, stop: Callable[[], bool]) -> str:
+        """Return the id that Kafka gave the topic when it was created.
+
+        Raises DependencyDownError where Kafka does not answer within 10 s, or not before `stop`.
+        """
         try:
             future = self._admin.describe_topics(TopicCollection([RECORDS.name]), request_timeout=REQUEST_S)[
                 RECORDS.name
             ]
-            return str(future.result(REQUEST_S).topic_id)
+            steps = int(REQUEST_S / _STEP_S)
+            while steps and not stop() and not wait([future], _STEP_S).done:
+                self._admin.poll(0)  # so that a broker that is down is said at once
+                steps -= 1
+            return str(future.result(0).topic_id)
         except KafkaException as fault:
             if fault.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 message = f"there is no topic {RECORDS.name}"

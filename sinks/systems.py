@@ -1,5 +1,6 @@
 """Whose a record is: tenant, stores and settings by system id, from the registry and never from a payload."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,14 +8,15 @@ from typing import Any
 from psycopg import Connection
 
 from fluxion.clock import Clock
+from fluxion.errors import ConfigurationError
+from fluxion.log import get_logger
+from schemas.settings import SyncSettings, parse_settings
 
 KEPT_S = 10.0
-SETTLE_SECONDS = 60.0
 
 _QUERY = """
 select s.id::text, s.tenant_id::text,
-       coalesce((s.sync_settings ->> 'settle_seconds')::float8, %s),
-       coalesce((s.sync_settings ->> 'announce_from')::timestamptz, s.created_at),
+       s.sync_settings::text, s.created_at,
        coalesce((select jsonb_object_agg(t.id, t.time_zone) from fluxion.stores t
                  where t.tenant_id = s.tenant_id and t.pos_system_id = s.id), '{}')
 from pos_integration.pos_systems s
@@ -42,14 +44,19 @@ class Systems:
         self._clock = clock
         self._owners: dict[str, Owner] = {}
         self._read_at = float("-inf")
+        self._faults: set[tuple[str, str]] = set()
 
     def refresh(self, link: Connection[tuple[Any, ...]], *, unknown: bool = False) -> None:
         """Read the registry again where the copy is old, or where a batch holds something that it does not know."""
         if not unknown and self._clock.monotonic() - self._read_at < KEPT_S:
             return
         with link.transaction():
-            rows = link.execute(_QUERY, [SETTLE_SECONDS]).fetchall()
-        self._owners = {row[0]: Owner(*row) for row in rows}
+            rows = link.execute(_QUERY).fetchall()
+        faults: set[tuple[str, str]] = set()
+        self._owners = {row[0]: _owner(faults, *row) for row in rows}
+        for system_id, fault in sorted(faults - self._faults):  # once, not at each reading
+            get_logger().warning("a setting is not used, its default holds", system=system_id, reason=fault)
+        self._faults = faults
         self._read_at = self._clock.monotonic()
 
     def get(self, system_id: str) -> Owner | None:
@@ -64,3 +71,39 @@ class Systems:
         """Tell whether the system and all these stores of it are known."""
         owner = self._owners.get(system_id)
         return owner is not None and stores <= owner.stores.keys()
+
+
+def _owner(
+    faults: set[tuple[str, str]],
+    system_id: str,
+    tenant_id: str,
+    text: str,
+    registered: datetime,
+    stores: dict[str, str],
+) -> Owner:
+    settings, bad = read_settings(text)
+    faults.update((system_id, fault) for fault in bad)
+    announce_from = datetime.fromisoformat(settings.announce_from) if settings.announce_from else registered
+    return Owner(system_id, tenant_id, settings.settle_seconds, announce_from, stores)
+
+
+def read_settings(text: str) -> tuple[SyncSettings, list[str]]:
+    """Return the settings that are right, defaults for the others, and a sentence for each that is wrong.
+
+    One tenant's mistake must never stop the sink for all of them, so nothing is raised.
+    """
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError) as fault:  # jsonb takes numbers and depths that Python does not
+        return SyncSettings(), [f"sync_settings cannot be read ({fault}); correct the system's sync_settings"]
+    if not isinstance(said, dict):
+        return SyncSettings(), ["sync_settings is no JSON object; correct the system's sync_settings"]
+    right, faults = {}, []
+    for name, value in said.items():
+        try:
+            parse_settings({name: value})
+        except ConfigurationError as fault:
+            faults.append(str(fault))
+        else:
+            right[name] = value
+    return parse_settings(right), faults

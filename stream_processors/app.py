@@ -6,7 +6,9 @@ with `noack` and the loop acknowledges for itself.
 
 import asyncio
 import logging
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,11 +16,10 @@ from typing import Any, cast
 
 import faust
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from fluxion import kafka
 from fluxion.clock import Clock, SystemClock
-from fluxion.errors import ConfigurationError
+from fluxion.errors import ConfigurationError, DependencyDownError
 from fluxion.log import get_logger
 from fluxion.schema_registry import SchemaRegistry, UnknownSchemaError
 from fluxion.settings import Settings
@@ -38,6 +39,10 @@ BATCH_SECONDS = 0.01
 KAFKA_TIMEOUT_S = 5.0
 # Change sets are up to 512 KiB each; what waits in memory must stay small.
 BUFFERED_EVENTS = 128
+# Faust and aiokafka take a minute to stop when Kafka is down; a supervisor does not wait that long.
+STOP_S = 8.0
+# aiokafka writes some 75 lines a second while Kafka is down. We say ourselves what we wait for, and why a worker ends.
+NOISY = ("aiokafka", "faust", "mode")
 
 
 def run(settings: Settings) -> int:
@@ -49,12 +54,12 @@ def run(settings: Settings) -> int:
     note = WorkNote(folder)
     _wait_for_topics(settings.kafka, clock)
     # (1) the schema to write with, (2) the mappings, (3) the loop; a worker joins its group only when it can work
-    schema_id = SchemaRegistry(settings.schema_registry).schema_id(RECORDS.subject, schema_text(RECORDS.schema or ""))
+    schema_id = _schema_id(settings.schema_registry, clock)
     decode = decoding(_look_up(settings.schema_registry))
     mappings = Mappings(settings.database.get_secret_value(), lambda mapping: records(decode, mapping), clock)
     mappings.load()
     mappings.start()
-    progress = Progress()
+    progress = Progress(clock)
     loop = SafeLoop(
         mappings=mappings,
         encode=Encoder[CanonicalSet](RECORDS.schema or "", schema_id),
@@ -67,15 +72,15 @@ def run(settings: Settings) -> int:
     app = _app(settings.kafka, folder, loop)
     probe = kafka.consumer(settings.kafka, GROUP)
     Watchdog(GroupLag(probe, CHANGES.name, _assigned(app)), progress, clock, loop.end).start()
-    status = _execute(app)
+    status = _execute(_Worker(app, loop.leave))
     note.clear()
     return status
 
 
 def _wait_for_topics(servers: str, clock: Clock) -> None:
-    admin = AdminClient({"bootstrap.servers": servers, "log.connection.close": False})
+    admin = kafka.admin(servers)
     known: set[str] | None = None
-    waits = Progress()
+    waits = Progress(clock)
     while known is None:
         try:
             known = set(admin.list_topics(timeout=KAFKA_TIMEOUT_S).topics)
@@ -85,6 +90,16 @@ def _wait_for_topics(servers: str, clock: Clock) -> None:
     missing = [topic.name for topic in (CHANGES, RECORDS) if topic.name not in known]
     if missing:
         raise ConfigurationError(f"Kafka has no topic {' and no '.join(missing)}", "run `fluxion topics create`")
+
+
+def _schema_id(url: str, clock: Clock) -> int:
+    registry, waits = SchemaRegistry(url, wait=False), Progress(clock)
+    while True:
+        try:
+            return registry.schema_id(RECORDS.subject, schema_text(RECORDS.schema or ""))
+        except DependencyDownError as fault:
+            waits.waiting("schema registry", fault.message)
+            clock.sleep(1.0)
 
 
 def _look_up(url: str) -> LookUp:
@@ -146,11 +161,27 @@ def _assigned(app: faust.App) -> Callable[[], set[int]]:
     return assigned
 
 
-def _execute(app: faust.App) -> int:
+class _Worker(faust.Worker):
+    """Calls `leave` where an orderly stop takes too long after a signal."""
+
+    def __init__(self, app: faust.App, leave: Callable[[], object]) -> None:
+        super().__init__(app, quiet=True, redirect_stdouts=False, override_logging=False, loglevel="WARN")
+        self.spinner = None  # it writes to the terminal even where the worker is quiet
+        self._leave = leave
+
+    def _schedule_shutdown(self, signal: signal.Signals) -> None:
+        late = threading.Timer(STOP_S, self._leave)
+        late.daemon = True
+        late.start()
+        super()._schedule_shutdown(signal)
+
+
+def _execute(worker: faust.Worker) -> int:
     """Run Faust in this thread; what makes it end otherwise than by a signal is a reason to start again."""
     logging.getLogger().handlers[:] = [_ToStructlog(logging.WARNING)]
-    worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False, loglevel="WARN")
-    worker.spinner = None  # it writes to the terminal even where the worker is quiet
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    threading.excepthook = _say_thread_ended
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
@@ -161,6 +192,12 @@ def _execute(app: faust.App) -> int:
         reason = f"{type(fault).__name__}: {fault}"
     get_logger().error("worker ends, to be started again", reason=reason)
     return RESTART_ME
+
+
+def _say_thread_ended(ended: threading.ExceptHookArgs) -> None:
+    # aiokafka's own thread ends so when it must stop while Kafka is down.
+    name = ended.thread.name if ended.thread else ""
+    get_logger().warning("thread ends", thread=name, reason=f"{ended.exc_type.__name__}: {ended.exc_value}")
 
 
 class _ToStructlog(logging.Handler):

@@ -16,7 +16,7 @@ Cells = list[str | None]
 Get = Callable[[Cells], str | bool | None]
 Keys = Callable[[Cells], tuple[str, ...] | None]
 
-MEND_TEMPLATE = "correct the template and replay the row"
+MEND_TEMPLATE = "correct the template, and touch the row in the point of sale so that it comes again"
 
 
 class Sent:
@@ -119,7 +119,9 @@ class Reader:
                 attempt()
             except (ValueError, ArithmeticError) as fault:
                 said.append(f"{self._entity}.{name}: {fault if isinstance(fault, ValueError) else 'not readable'}")
-        return DataValidationError(", ".join(said), "mend the value in the source, or the template, and replay the row")
+        return DataValidationError(
+            ", ".join(said), "mend the value in the point of sale, or correct the template and touch the row there"
+        )
 
 
 def _moment(name: str, value: Constant | Column, sent: Sent) -> tuple[int, parsers.ParseMoment]:

@@ -1,5 +1,8 @@
 """`fluxion processor`: raw change sets to canonical records."""
 
+import os
+import signal
+
 import typer
 
 from fluxion.log import setup_logging
@@ -16,6 +19,8 @@ def main() -> None:
 @app.command()
 def run() -> None:
     """Work until SIGTERM. Exit status 70 asks the supervisor for another worker."""
+    # Until Faust has its own handlers there is nothing in hand, whichever dependency we wait for.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     settings = load_settings()
     setup_logging("processor", settings.log_format)
     from stream_processors.app import run as work  # noqa: PLC0415 -- Faust takes a second to import; --help need not

@@ -239,7 +239,10 @@ def _shop(context: Context, sent: Sent, block: StockBlock | SaleBlock) -> Callab
         if found is None:
             said = "names no store" if word is None else f"names the store {word!r}, which the registry does not know"
             message = f"the row of {sent.table} {said}"
-            raise UnknownStoreError(message, "add it with `fluxion store add` and replay the row")
+            raise UnknownStoreError(
+                message,
+                "add it with `fluxion store add`, and touch the row in the point of sale so that it comes again",
+            )
         return found
 
     return shop

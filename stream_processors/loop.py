@@ -17,7 +17,7 @@ from fluxion.log import get_logger
 from schemas.codec import Encoder
 from schemas.records import CanonicalSet
 from stream_processors.batch import Batch, Event
-from stream_processors.drafts import OutOfRangeError, Raw
+from stream_processors.drafts import OutOfRangeError, Raw, UnknownStoreError
 from stream_processors.mappings import POLL_S, Found, Mappings
 from stream_processors.pipeline import Chain
 from stream_processors.poison import EndsWorkerError, UnknownSystemError, poison
@@ -30,6 +30,9 @@ RETRY_S = 1.0
 # How long a system that we do not know may hold up its neighbours while PostgreSQL is down.
 UNKNOWN_WAIT_S = 30.0
 MAX_UNKNOWN = 1000
+# A store that nobody ever adds must not have the registry read for each of its records.
+LOOK_AGAIN_S = 0.5
+LOOK_TIMEOUT_S = 5.0
 
 
 class SafeLoop:
@@ -57,6 +60,7 @@ class SafeLoop:
         self._closing = asyncio.Lock()
         self._ack: Callable[[Event], Awaitable[object]] | None = None
         self._unknown: dict[str, float] = {}
+        self._looked = clock.monotonic() - LOOK_AGAIN_S
         self.in_step = False
 
     async def run(self, events: AsyncIterator[Event], ack: Callable[[Event], Awaitable[object]]) -> None:
@@ -96,9 +100,17 @@ class SafeLoop:
     def end(self, reason: str) -> NoReturn:
         """End the process so that its supervisor starts another."""
         get_logger().error("worker ends, to be started again", reason=reason)
+        self._exit(RESTART_ME)
+
+    def leave(self) -> NoReturn:
+        """End the process at once, as told: what is not acknowledged is delivered again."""
+        get_logger().warning("worker ends before it could stop in order, its open records come again")
+        self._exit(0)
+
+    def _exit(self, status: int) -> NoReturn:
         if not self.in_step:  # a record whose step hangs is found by its note
             self._note.clear()
-        os._exit(RESTART_ME)
+        os._exit(status)
 
     def _wait(self, batch: Batch) -> None:
         """Wait for the broker; the producer gives up by itself, after its message time-out."""
@@ -148,11 +160,19 @@ class SafeLoop:
         system_id = _system_id(event)
         found = self._mappings.find(system_id) or await self._looked_up(system_id)
         if found is None:
-            fault = UnknownSystemError(f"the registry knows no system {system_id!r}", "add it and replay the record")
+            fault = UnknownSystemError(
+                f"the registry knows no system {system_id!r}", "add it with `fluxion system add`"
+            )
             return self._set_aside(raw, event, 0, fault)
-        revision, chain = found
+        made, is_store_unknown = await self._mapped(raw, event, *found)
+        if is_store_unknown and (fresh := await self._fresher(system_id, found[0])) is not None:
+            made, _ = await self._mapped(raw, event, *fresh)
+        return made
+
+    async def _mapped(self, raw: Raw, event: Event, revision: int, chain: Chain | MappingError) -> tuple[bytes, bool]:
+        """Return a record's output at one revision, and whether a row of it names a store that is unknown there."""
         if isinstance(chain, MappingError):
-            return self._set_aside(raw, event, revision, chain)
+            return self._set_aside(raw, event, revision, chain), False
         waited = False
         while True:
             try:
@@ -165,18 +185,34 @@ class SafeLoop:
             except MemoryError:
                 raise
             except Exception as fault:  # noqa: BLE001 -- a pure step failed: this record is poison, its neighbours are not
-                return self._set_aside(raw, event, revision, fault)
+                return self._set_aside(raw, event, revision, fault), False
 
-    def _stepped(self, raw: Raw, chain: Chain) -> bytes:
+    def _stepped(self, raw: Raw, chain: Chain) -> tuple[bytes, bool]:
         self.in_step = True
         try:
-            return self._encode(chain(raw))
+            made = chain(raw)
+            return self._encode(made), any(entry.code == UnknownStoreError.code for entry in made.quarantined)
         finally:
             self.in_step = False
 
     def _set_aside(self, raw: Raw, event: Event, revision: int, fault: Exception) -> bytes:
         get_logger().warning("record set aside", partition=raw.partition, offset=raw.offset, reason=str(fault))
         return self._encode(poison(raw, _system_id(event), int(event.message.timestamp * 1000), revision, fault))
+
+    async def _fresher(self, system_id: str, revision: int) -> Found | None:
+        """Read the registry for a store that may be new; None where it brings nothing newer than `revision`.
+
+        Never waits for PostgreSQL that is down, and reads at most every 0.5 s, whoever asks.
+        """
+        now = self._clock.monotonic()
+        if not self._mappings.down and now - self._looked >= LOOK_AGAIN_S:
+            self._looked = now
+            try:
+                await asyncio.wait_for(asyncio.to_thread(self._mappings.refresh), LOOK_TIMEOUT_S)
+            except Exception as fault:  # noqa: BLE001 -- whatever it is, the last known mappings are what there is
+                self._mappings.failed(fault)
+        found = self._mappings.find(system_id)
+        return found if found is not None and found[0] > revision else None
 
     async def _looked_up(self, system_id: str) -> Found | None:
         """Read the registry again for a system that is new, at most every 2 s for each."""

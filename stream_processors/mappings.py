@@ -12,6 +12,7 @@ from fluxion.log import get_logger
 from fluxion.postgres import STAGE, connect
 from fluxion.registry import Link, System, load_revisions, load_systems
 from stream_processors.pipeline import Chain
+from stream_processors.progress import SaidBefore
 from stream_processors.steps.map import Mapping
 
 POLL_S = 2.0
@@ -31,6 +32,12 @@ class Mappings:
         self._lock = threading.Lock()
         self._known: dict[str, Found] = {}
         self._down = False
+        self._said = SaidBefore(clock)
+
+    @property
+    def down(self) -> bool:
+        """Whether PostgreSQL did not answer when it was last asked."""
+        return self._down
 
     def find(self, system_id: str) -> Found | None:
         """Return mapping revision and chain; None for a system that was unknown at the last look."""
@@ -42,7 +49,9 @@ class Mappings:
             try:
                 self.refresh()
             except DependencyDownError as fault:
-                self._say(fault)
+                self._down = True
+                if self._said.due("waiting"):
+                    get_logger().warning("waiting", dependency="PostgreSQL", reason=fault.message)
                 self._clock.sleep(1.0)
             else:
                 return
@@ -63,6 +72,13 @@ class Mappings:
             self._down = False
             get_logger().info("registry answers again")
 
+    def failed(self, fault: Exception) -> None:
+        """Note that a look failed, and say so at once, then every 10 s."""
+        self._down = True
+        if self._said.due("unreadable"):
+            reason = fault.message if isinstance(fault, FluxionError) else repr(fault)
+            get_logger().warning("registry cannot be read, the last known mappings stay", reason=reason)
+
     def start(self) -> None:
         """Poll from a thread until the process ends."""
         threading.Thread(target=self._poll, name="mappings", daemon=True).start()
@@ -73,7 +89,7 @@ class Mappings:
             try:
                 self.refresh()
             except Exception as fault:  # noqa: BLE001 -- whatever it is, the thread must look again
-                self._say(fault)
+                self.failed(fault)
 
     def _renewed(self, systems: dict[str, System]) -> dict[str, Found]:
         fresh: dict[str, Found] = {}
@@ -96,9 +112,3 @@ class Mappings:
         link, self._link = self._link, None
         if link is not None:
             link.close()
-
-    def _say(self, fault: Exception) -> None:
-        if not self._down:
-            self._down = True
-            reason = fault.message if isinstance(fault, FluxionError) else repr(fault)
-            get_logger().warning("registry cannot be read, the last known mappings stay", reason=reason)

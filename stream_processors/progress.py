@@ -12,14 +12,31 @@ from fluxion.log import get_logger
 STALL_S = 60.0
 CHECK_S = 5.0
 KAFKA_TIMEOUT_S = 5.0
+SAY_AGAIN_S = 10.0
+
+
+class SaidBefore:
+    """Keeps a line that would repeat every second to its first time, and then one every 10 s for each subject."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._said: dict[str, float] = {}
+
+    def due(self, subject: str) -> bool:
+        """Tell whether to say it now; asking counts as saying."""
+        now = self._clock.monotonic()
+        if now - self._said.get(subject, now - SAY_AGAIN_S) < SAY_AGAIN_S:
+            return False
+        self._said[subject] = now
+        return True
 
 
 class Progress:
     """Counts what was finished, and every wait for a dependency that has a name; read by another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._count = 0
-        self._waiting: str | None = None
+        self._said = SaidBefore(clock)
 
     @property
     def count(self) -> int:
@@ -29,13 +46,11 @@ class Progress:
     def finished(self, records: int) -> None:
         """Records whose outputs are confirmed."""
         self._count += records
-        self._waiting = None
 
     def waiting(self, dependency: str, reason: str) -> None:
-        """Waiting for a named dependency is progress; it is said once."""
+        """Waiting for a named dependency is progress; it is said at once, then every 10 s."""
         self._count += 1
-        if self._waiting != dependency:
-            self._waiting = dependency
+        if self._said.due(dependency):
             get_logger().warning("waiting", dependency=dependency, reason=reason)
 
 

@@ -71,7 +71,7 @@ class Mapping:
     def _compiled(self, layout: Layout) -> Plan:
         if layout.table not in self._tables:
             message = f"the template says nothing of table {layout.table!r}"
-            return UnknownTableError(message, "map it, or stop capturing it, and replay the row")
+            return UnknownTableError(message, "map it, or stop capturing it")
         try:
             return tuple(make for _, make in compile_table(self._context, layout))
         except MappingError as fault:

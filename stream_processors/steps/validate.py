@@ -29,7 +29,7 @@ _FIRST_YEAR, _LAST_YEAR = "1900", "2199"
 # sku is indexed, and an index entry of PostgreSQL is 2,704 bytes at most.
 MAX_CODE, MAX_TEXT = 500, 10_000
 _CODES = frozenset({"sku", "barcode", "number", "register_id", "line_no", "doc_type", "status", "currency"})
-_MEND = "mend the value in the source and replay the row"
+_MEND = "mend the value in the point of sale, and the row comes again"
 
 
 def validate(mapped: Mapped) -> Mapped:

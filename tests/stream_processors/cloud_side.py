@@ -33,6 +33,12 @@ def new_system(database: str) -> str:
     return system_id
 
 
+def new_store(database: str, system_id: str, external_id: str) -> str:
+    """Add a store to a system and return its id."""
+    with connect(database) as link:
+        return add_store(link, load_system(link, system_id), external_id, external_id, "America/Caracas")
+
+
 def set_mapping(database: str, system_id: str, mapping: str) -> None:
     """Replace a system's stored mapping, as a saved change does."""
     with connect(database) as link:

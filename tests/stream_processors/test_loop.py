@@ -10,6 +10,8 @@ import pytest
 
 from fluxion import kafka
 from fluxion.clock import SystemClock
+from fluxion.errors import DependencyDownError
+from fluxion.registry import Store, System
 from schemas.codec import Decoder, Encoder, schema_text
 from schemas.records import CanonicalSet
 from schemas.topics import RECORDS
@@ -21,7 +23,17 @@ from stream_processors.pipeline import Chain, records
 from stream_processors.progress import Progress
 from stream_processors.steps.map import Mapping
 from stream_processors.worknote import WorkNote
-from tests.stream_processors.sets import DECODE, ENCODE, SALE, SYSTEM, TRANSACTIONS, change_set, system
+from tests.stream_processors.sets import (
+    DECODE,
+    ENCODE,
+    SALE,
+    STORES,
+    SYSTEM,
+    TRANSACTIONS,
+    cells,
+    change_set,
+    system,
+)
 
 NOBODY = "127.0.0.1:1"
 GOOD = ENCODE(change_set((TRANSACTIONS, "c", 0, SALE)))
@@ -51,15 +63,30 @@ def event(offset: int, value: bytes = GOOD) -> Event:
     return Came(SYSTEM.encode(), value, At("pos.changes.v1", 4, offset))
 
 
+class Looks(Mappings):
+    """Mappings that count how often PostgreSQL is asked, and what it then has: another revision, or no answer (None)."""
+
+    def __init__(self, then: System | None) -> None:
+        super().__init__("", lambda mapping: records(DECODE, mapping), SystemClock())
+        self.then = then
+        self.count = 0
+
+    def refresh(self) -> None:
+        self.count += 1
+        if self.then is None:
+            raise DependencyDownError("PostgreSQL does not answer", "check that it runs")
+        self._known = self._renewed({SYSTEM: self.then})
+
+
 class Bench:
     """A loop whose outputs are caught on the way to a broker that does not answer for half a second, and then gives up."""
 
-    def __init__(self, folder: Path, chain: Chain | None = None) -> None:
-        mappings = Mappings("", lambda mapping: records(DECODE, mapping), SystemClock())
+    def __init__(self, folder: Path, chain: Chain | None = None, mappings: Mappings | None = None) -> None:
+        mappings = mappings or Looks(system())
         mappings._known = {SYSTEM: (3, chain or records(DECODE, Mapping(system())))}
         self.note = WorkNote(folder)
         self.producer = kafka.producer(NOBODY, **{"message.timeout.ms": 500, "log_level": 0})
-        self.progress = Progress()
+        self.progress = Progress(SystemClock())
         self.acked: list[int] = []
         self.loop = SafeLoop(
             mappings=mappings,
@@ -151,3 +178,35 @@ def test_what_is_no_fault_of_the_record_is_not_poison(tmp_path: Path) -> None:
 
     with pytest.raises(MemoryError):
         Bench(tmp_path, Chain(full)).made(GOOD)
+
+
+STORE_9 = Store("0a54f7c2-6f0e-4b7e-8d61-1f1f6b7a2c09", "9", "Catia", "America/Caracas", "00:00:00")
+IN_STORE_9 = ENCODE(change_set((TRANSACTIONS, "c", 0, cells(TRANSACTIONS, SALE, location_id="9"))))
+
+
+def test_an_unknown_store_is_looked_up_once_before_its_sale_is_set_aside(tmp_path: Path) -> None:
+    looks = Looks(system(stores=(*STORES, STORE_9), revision=4))
+    made = Bench(tmp_path, mappings=looks).made(IN_STORE_9)
+    assert (made.mapping_revision, made.quarantined, looks.count) == (4, [], 1)
+    assert [sale.store_id for sale in made.sales] == [STORE_9.id]
+
+
+def test_a_store_that_nobody_adds_is_not_looked_up_for_each_sale(tmp_path: Path) -> None:
+    looks = Looks(system())
+    bench = Bench(tmp_path, mappings=looks)
+    for _ in range(20):
+        (entry,) = bench.made(IN_STORE_9).quarantined
+        assert entry.code == "UNKNOWN_STORE"
+    bench.loop._looked -= 1  # (a second later)
+    bench.made(IN_STORE_9)
+    assert looks.count == 2
+
+
+def test_an_unknown_store_does_not_wait_for_a_registry_that_is_down(tmp_path: Path) -> None:
+    looks = Looks(None)
+    bench = Bench(tmp_path, mappings=looks)
+    for _ in range(3):
+        (entry,) = bench.made(IN_STORE_9).quarantined
+        assert entry.code == "UNKNOWN_STORE"
+        bench.loop._looked -= 1
+    assert (looks.count, looks.down) == (1, True)

@@ -2,7 +2,7 @@
 
 from confluent_kafka import KafkaError, KafkaException
 
-from stream_processors.progress import Progress, Watchdog
+from stream_processors.progress import Progress, SaidBefore, Watchdog
 
 
 class HandClock:
@@ -35,7 +35,7 @@ class Behind:
 
 class Bench:
     def __init__(self) -> None:
-        self.clock, self.behind, self.progress = HandClock(), Behind(), Progress()
+        self.clock, self.behind, self.progress = HandClock(), Behind(), Progress(HandClock())
         self.ended: list[str] = []
         self.dog = Watchdog(self.behind, self.progress, self.clock, self.ended.append, stall_s=60)
 
@@ -79,3 +79,13 @@ def test_waiting_for_a_named_dependency_is_progress() -> None:
         assert not bench.looks(50, None)
     assert not bench.looks(5, {2: 3})
     assert bench.looks(60, {2: 3})
+
+
+def test_what_repeats_is_said_at_once_and_then_every_ten_seconds() -> None:
+    clock = HandClock()
+    said = SaidBefore(clock)
+    heard: list[tuple[float, str]] = []
+    for _ in range(25):
+        heard += [(clock.now - 100, subject) for subject in ("Kafka", "PostgreSQL") if said.due(subject)]
+        clock.sleep(1)
+    assert heard == [(at, subject) for at in (0, 10, 20) for subject in ("Kafka", "PostgreSQL")]

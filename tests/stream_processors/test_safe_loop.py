@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy import stack
 from schemas.mapping import load, resolve
 from schemas.records import CanonicalSet
 from tests.conftest import Cloud
-from tests.stream_processors.cloud_side import Topics, new_system, set_mapping, worker
+from tests.stream_processors.cloud_side import Topics, new_store, new_system, set_mapping, worker
 from tests.stream_processors.sets import DETAILS, LINE, SALE, TRANSACTIONS, cells, change_set
 from tests.support.local import fluxion
 
@@ -29,11 +30,11 @@ def topics(cloud: Cloud) -> Iterator[Topics]:
     both.close()
 
 
-def send_sale(topics: Topics, system_id: str, number: int) -> None:
+def send_sale(topics: Topics, system_id: str, number: int, store: str = "1") -> None:
     key = str(number)
     topics.send(
         change_set(
-            (TRANSACTIONS, "c", 0, cells(TRANSACTIONS, SALE, trans_id=key)),
+            (TRANSACTIONS, "c", 0, cells(TRANSACTIONS, SALE, trans_id=key, location_id=store)),
             (DETAILS, "c", 0, cells(DETAILS, LINE, detail_id=key, trans_id=key)),
             system_id=system_id,
         )
@@ -137,6 +138,52 @@ def test_a_new_system_and_a_saved_mapping_are_taken_up_by_a_running_worker(
         set_mapping(cloud.stack.postgres, broken, json.dumps(resolve(load("systimax"))))
         mended = until(topics, broken, lambda one: bool(one.sales))
         assert mended.mapping_revision > refused.mapping_revision > good.mapping_revision
+        assert running.stop() == 0, running.log.read_text()
+
+
+def test_a_sale_of_a_store_that_was_just_added_is_taken(cloud: Cloud, topics: Topics, tmp_path: Path) -> None:
+    system_id = new_system(cloud.stack.postgres)
+    with worker(cloud.environment, tmp_path) as running:
+        send_sale(topics, system_id, 1)
+        topics.read({system_id}, 1, ENOUGH_S)
+        for number in ("3", "4", "5"):
+            store_id = new_store(cloud.stack.postgres, system_id, number)
+            send_sale(topics, system_id, int(number), number)
+            (made,) = topics.read({system_id}, 1, ENOUGH_S)
+            assert made.quarantined == []
+            assert [sale.store_id for sale in made.sales] == [store_id]
+            time.sleep(0.6)  # (the registry is read at most every 0.5 s for unknown stores)
+        send_sale(topics, system_id, 6, "99")
+        (made,) = topics.read({system_id}, 1, ENOUGH_S)
+        assert [entry.code for entry in made.quarantined] == ["UNKNOWN_STORE"]
+        assert running.stop() == 0, running.log.read_text()
+
+
+def test_a_worker_stops_in_time_and_says_little_while_kafka_is_down(
+    cloud: Cloud, topics: Topics, tmp_path: Path
+) -> None:
+    system_id = new_system(cloud.stack.postgres)
+    with worker(cloud.environment, tmp_path) as running:
+        send_sale(topics, system_id, 1)
+        topics.read({system_id}, 1, ENOUGH_S)
+        stack.stop(cloud.stack.home, "kafka")
+        try:
+            time.sleep(12)
+            assert running.stop() == 0, running.log.read_text()
+        finally:
+            stack.start(cloud.stack.home, "kafka")
+    log = running.log.read_text()
+    assert "dependency=Kafka" in log
+    assert "Traceback" not in log
+    assert len(log.splitlines()) < 12, log
+
+
+def test_sigterm_while_it_waits_for_its_dependencies_is_an_orderly_end(tmp_path: Path) -> None:
+    nobody = {"FLUXION_KAFKA": "127.0.0.1:1", "FLUXION_DATABASE": "postgresql://nobody@127.0.0.1:1/none"}
+    with worker(nobody | {"FLUXION_SCHEMA_REGISTRY": "http://127.0.0.1:1"}, tmp_path) as running:
+        deadline = time.monotonic() + ENOUGH_S
+        while "waiting" not in running.log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
         assert running.stop() == 0, running.log.read_text()
 
 
