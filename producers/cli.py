@@ -16,7 +16,12 @@ from producers.home import JOURNAL, read_config
 from producers.journal import Journal
 from producers.sources.mysql import MySQLSource
 
-app = typer.Typer(help="Capture in the store: source → journal → Kafka.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Capture in the store: source → journal → Kafka.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 Home = Annotated[Path, typer.Option(help="the agent's folder; one system for life")]
 _RESTART_ME = 70

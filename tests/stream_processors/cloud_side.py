@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from control.registry import NewSystem, add_store, add_system, add_tenant
 from fluxion import kafka
-from fluxion.postgres import APP, connect
-from fluxion.registry import load_system
+from fluxion.postgres import APP, STAGE, connect
+from fluxion.registry import System, load_system
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Decoder, Encoder, schema_text
 from schemas.mapping import load
@@ -25,24 +25,24 @@ from tests.support.local import ROOT
 
 def new_system(database: str) -> str:
     """Add a Systimax with two stores and return its id."""
-    with connect(database) as link:
+    with connect(database, APP) as link:
         system = NewSystem("Abasto", load("systimax"), {"host": "127.0.0.1"}, {})
         system_id = add_system(link, add_tenant(link, "Uno"), system)
-        for external_id in ("1", "2"):
-            add_store(link, load_system(link, system_id), external_id, external_id, "America/Caracas")
+    for external_id in ("1", "2"):
+        new_store(database, system_id, external_id)
     return system_id
 
 
 def new_store(database: str, system_id: str, external_id: str) -> str:
     """Add a store to a system and return its id."""
-    with connect(database) as link:
-        return add_store(link, load_system(link, system_id), external_id, external_id, "America/Caracas")
+    system = _system(database, system_id)
+    with connect(database, APP) as link:
+        return add_store(link, system, external_id, external_id, "America/Caracas")
 
 
 def set_mapping(database: str, system_id: str, mapping: str) -> None:
     """Replace a system's stored mapping, as a saved change does."""
-    with connect(database) as link:
-        tenant_id = load_system(link, system_id).tenant_id
+    tenant_id = _system(database, system_id).tenant_id
     with connect(database, APP) as link:
         link.execute("select set_config('fluxion.tenant_id', %s, true)", [tenant_id])
         link.execute(
@@ -50,6 +50,11 @@ def set_mapping(database: str, system_id: str, mapping: str) -> None:
             " where id = %s",
             [mapping, system_id],
         )
+
+
+def _system(database: str, system_id: str) -> System:
+    with connect(database, STAGE) as link:
+        return load_system(link, system_id)
 
 
 class Topics:
