@@ -1,17 +1,19 @@
 """`fluxion topics create`: every topic of `schemas.topics` with its settings, and only those."""
 
+import time
 from typing import Annotated
 
 import typer
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
 from fluxion.errors import ConfigurationError, DependencyDownError
-from fluxion.kafka import MAX_MESSAGE_BYTES, admin
+from fluxion.kafka import MAX_MESSAGE_BYTES, admin, consumer
 from fluxion.settings import load_settings
 from schemas.topics import PARTITIONS, TOPICS, Topic
 
 TIMEOUT_S = 10
+LEADERS_S = 30
 
 app = typer.Typer(help="Kafka topics.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -52,7 +54,33 @@ def create_topics(servers: str, replication: int) -> dict[str, bool]:
             if fault.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 message = f"{name} cannot be created ({fault.args[0].str()})"
                 raise ConfigurationError(message, "give --replication no more than there are brokers") from None
+    _wait_for_leaders(servers, [name for name, new in fresh.items() if new])
     return fresh
+
+
+def _wait_for_leaders(servers: str, names: list[str]) -> None:
+    """Return when every partition answers: for a moment after its creation it has no leader, and whoever asks is refused."""
+    asking = consumer(servers, "fluxion-topics")
+    deadline = time.monotonic() + LEADERS_S
+    try:
+        for name in names:
+            for partition in range(PARTITIONS):
+                _wait_for_leader(asking, TopicPartition(name, partition), deadline)
+    finally:
+        asking.close()
+
+
+def _wait_for_leader(asking: Consumer, place: TopicPartition, deadline: float) -> None:
+    while True:
+        try:
+            asking.get_watermark_offsets(place, timeout=TIMEOUT_S)
+        except KafkaException as fault:
+            if time.monotonic() > deadline:
+                message = f"{place.topic} was created, but no broker leads it ({fault.args[0].str()})"
+                raise DependencyDownError(message, "look at the brokers' logs") from None
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _new(topic: Topic, replication: int) -> NewTopic:

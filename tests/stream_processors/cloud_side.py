@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from control.registry import NewSystem, add_store, add_system, add_tenant
 from fluxion import kafka
@@ -68,13 +68,18 @@ class Topics:
         self._producer: Producer = kafka.producer(servers)
         self._consumer: Consumer = kafka.consumer(servers, "test-of-the-processor")
         partitions = self._consumer.list_topics(RECORDS.name, timeout=10).topics[RECORDS.name].partitions
-        ends = [
-            TopicPartition(
-                RECORDS.name, number, self._consumer.get_watermark_offsets(TopicPartition(RECORDS.name, number))[1]
-            )
-            for number in partitions
-        ]
-        self._consumer.assign(ends)
+        self._consumer.assign([TopicPartition(RECORDS.name, number, self._end(number)) for number in partitions])
+
+    def _end(self, number: int) -> int:
+        """Return a partition's end; one that was just made has no leader for a moment."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return self._consumer.get_watermark_offsets(TopicPartition(RECORDS.name, number), timeout=5)[1]
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def send(self, value: ChangeSet | bytes, key: str | None = None) -> None:
         """Send a change set under its system's id, or any bytes under a key."""
