@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from fluxion.postgres import SINK
 from schemas.records import CanonicalSet, Sale
 from tests.conftest import Cloud
 from tests.sinks.events import EventReader
@@ -119,8 +120,10 @@ def _wait_for_work(shop: OpenShop, victim: str) -> None:
         "relay": "select 1 from pos_integration.outbox where published_at is null limit 1",
     }
     deadline = time.monotonic() + 60
-    # As the owner itself: a role sees only its own sessions' queries.
+    # A session's query is shown to its login only, which takes no role for that; the outbox's rows to the sink's role only.
     with psycopg.connect(shop.dsn, autocommit=True) as link:
+        if victim == "relay":
+            link.execute(f"set role {SINK}".encode())
         while link.execute(at_work[victim].encode()).fetchone() is None:
             assert time.monotonic() < deadline, "it never came to work"
             time.sleep(0.001)
