@@ -16,6 +16,7 @@ SALE_CREATED = "sale_created"
 # A sale that nothing marks as whole is taken as whole when it has been quiet for so long.
 QUIET_SECONDS = 2.0
 _CENT = Decimal("0.01")
+_STEPS = {"date": timedelta(days=1), "minute": timedelta(minutes=1), "second": timedelta(seconds=1)}
 # What may differ between two readings of one unchanged sale: a re-snapshot gives new versions, products get names later.
 _NOT_OF_THE_SALE = {"version", "complete", "isSnapshot", "lines"}
 _NOT_OF_THE_LINE = {"productId", "name"}
@@ -120,9 +121,8 @@ def decide(
 def _before(sale: StoredSale, moment: datetime) -> bool:
     if sale.sold_at is None:
         return False
-    # A POS that keeps the date only says midnight for a sale of the whole day.
-    known_by = sale.sold_at + timedelta(days=1) if sale.sold_at_precision == "date" else sale.sold_at
-    return known_by < moment
+    # A POS that keeps the date only says midnight for a sale of the whole day, one that keeps seconds 10:00:07 for 10:00:07.9.
+    return sale.sold_at + _STEPS.get(sale.sold_at_precision or "second", _STEPS["second"]) <= moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ SALE = StoredSale(
     closed=True, expected_lines=None, is_snapshot=False, version=10, mapping_revision=1, purged=False, announced=False,
     lines=(LINE,),
 )  # fmt: skip
+HALF_A_SECOND = timedelta(milliseconds=500)
 BEFORE = replace(SALE, is_snapshot=True, sold_at=REGISTERED - timedelta(hours=1))
 
 
@@ -48,6 +49,9 @@ def verdict(sale: StoredSale, *, txn_end: bool = False, due: bool = False) -> An
         (BEFORE, False, True, Announce(complete=True, silent=True)),
         (replace(BEFORE, is_snapshot=False), True, False, Announce(complete=True, silent=False)),
         (replace(BEFORE, sold_at_precision="date"), False, True, Announce(complete=True, silent=False)),
+        # Sold in the second of the registration: the POS cuts the fraction off.
+        (replace(BEFORE, sold_at=REGISTERED - HALF_A_SECOND), False, True, Announce(complete=True, silent=False)),
+        (replace(BEFORE, sold_at=REGISTERED - 3 * HALF_A_SECOND), False, True, Announce(complete=True, silent=True)),
     ],
 )
 def test_when_a_sale_is_announced(
