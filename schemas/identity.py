@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
-Entity = Literal["category", "product", "stock", "sale", "line"]
+Entity = Literal["category", "supplier", "product", "stock", "movement", "sale", "line", "payment", "tax"]
 
 EPOCH_SHIFT = 47
 MAX_EPOCH = 65_535

@@ -13,6 +13,7 @@ Type = Literal[
     "integer", "decimal", "float", "boolean", "text", "bytes", "date", "time", "datetime", "instant", "uuid", "json"
 ]
 Producer = Literal["agent", "gateway", "bridge"]
+DeletionKind = Literal["delete", "purge", "void"]
 
 
 class Column(Struct, frozen=True):
@@ -56,12 +57,24 @@ class Since(Struct, frozen=True):
     value: str
 
 
+class Deletion(Struct, frozen=True):
+    """What a deleted row of a table means for the entity that it feeds (the template's `deleted`)."""
+
+    entity: str
+    kind: DeletionKind
+
+
 class End(Struct, frozen=True):
-    """The snapshot of a table ends here; it began when the next version was `first_version`. An empty table has one too."""
+    """The snapshot of a table ends here; it began when the next version was `first_version`. An empty table has one too.
+
+    Rows of the table with a lower version are gone from the point of sale, as far as it was read. since: see `Since`; in a
+    CanonicalSet its value is an instant in ISO 8601. deletions: filled by the processor, from the template.
+    """
 
     table: str
     first_version: int
     since: Since | None = None
+    deletions: list[Deletion] = []
 
 
 class ChangeSet(Struct, frozen=True):
@@ -90,6 +103,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
     id: the Fluxion id (`identity.entity_id`). fields: the names of the fields that were sent; any other keeps its value.
     snapshot: the row was read by a snapshot. warnings: codes such as LOW_MARGIN, never a reason to refuse.
+    deletion: what op delete means (delete: gone; purge: archived by the POS, kept; void: the document is void); None for upsert.
     """
 
     id: str
@@ -101,21 +115,31 @@ class Change(Struct, frozen=True, kw_only=True):
     source_time: int | None = None
     snapshot: bool = False
     warnings: list[str] = []
+    deletion: DeletionKind | None = None
 
 
 class Category(Change, frozen=True, kw_only=True):
-    """A product category; belongs to the system."""
+    """A product category; belongs to the system. `parent_ref` is a Fluxion id."""
 
     name: str | None = None
+    parent_ref: str | None = None
+
+
+class Supplier(Change, frozen=True, kw_only=True):
+    """A supplier; belongs to the system. `tax_id` is the RIF as written there."""
+
+    name: str | None = None
+    tax_id: str | None = None
 
 
 class Product(Change, frozen=True, kw_only=True):
-    """A product; belongs to the system, not to a store. `category_ref` is a Fluxion id, prices and percents are decimals."""
+    """A product; belongs to the system, not to a store. Refs are Fluxion ids, prices and percents are decimals."""
 
     sku: str | None = None
     name: str | None = None
     barcode: str | None = None
     category_ref: str | None = None
+    supplier_ref: str | None = None
     cost_price: str | None = None
     selling_price: str | None = None
     tax_rate: str | None = None
@@ -131,43 +155,109 @@ class Stock(Change, frozen=True, kw_only=True):
     quantity: str | None = None
 
 
+class Movement(Change, frozen=True, kw_only=True):
+    """A movement of stock in a store. `quantity` is signed: what comes in is positive. kind is the POS's own word."""
+
+    store_id: str | None = None
+    product_ref: str | None = None
+    sku: str | None = None
+    kind: str | None = None
+    quantity: str | None = None
+    reference: str | None = None
+    occurred_at: str | None = None
+
+
 class SaleHeader(Change, frozen=True, kw_only=True):
-    """The header of a document at a register. Totals are as printed; `sold_at` is ISO 8601 with its zone."""
+    """The header of a document at a register. Totals are as printed; `sold_at` is ISO 8601 with its zone.
+
+    doc_type: invoice, credit_note (a return), debit_note, delivery_note. status: partial, completed, voided. A return has
+    positive quantities and names its invoice by `original_sale_ref` (a Fluxion id) or `original_number` (as printed).
+    exchange_rate is the recorded one, never recomputed. igtf_total belongs to the payment and is no part of tax_total.
+    """
 
     number: str | None = None
+    control_number: str | None = None
     doc_type: str | None = None
     status: str | None = None
     register_id: str | None = None
+    shift_id: str | None = None
+    cashier_id: str | None = None
     sold_at: str | None = None
     sold_at_precision: str | None = None
     business_date: str | None = None
     currency: str | None = None
+    exchange_rate: str | None = None
     subtotal: str | None = None
+    discount_total: str | None = None
+    exempt_total: str | None = None
     tax_total: str | None = None
+    igtf_total: str | None = None
+    rounding: str | None = None
     total: str | None = None
     prices_include_tax: bool | None = None
+    original_sale_ref: str | None = None
+    original_number: str | None = None
+    customer_name: str | None = None
+    customer_tax_id: str | None = None
+    fiscal_printer: str | None = None
+    fiscal_number: str | None = None
+    fiscal_z: str | None = None
 
 
 class SaleLine(Change, frozen=True, kw_only=True):
     """A line of a document. It keeps the SKU; `product_ref` is sent only where the POS names the product's key.
 
-    line_no: the line's place; where the POS has none, lines are in the order of their keys.
+    line_no: the line's place; where the POS has none, lines are in the order of their keys. scanned_code: what the scanner
+    read (it may hold a weight or a price); quantity has decimals. tax_category: general, reduced, luxury, exempt,
+    not_subject; 0 % and exempt differ. kit_parent: the line number of the kit that this line is a part of.
     """
 
     sku: str | None = None
     product_ref: str | None = None
+    scanned_code: str | None = None
+    name: str | None = None
     quantity: str | None = None
+    unit: str | None = None
     unit_price: str | None = None
+    list_price: str | None = None
+    discount: str | None = None
     line_total: str | None = None
     tax_rate: str | None = None
+    tax_category: str | None = None
+    tax_amount: str | None = None
+    unit_cost: str | None = None
+    returned_quantity: str | None = None
+    kit_parent: str | None = None
     line_no: str | None = None
 
 
+class Payment(Change, frozen=True, kw_only=True):
+    """A tender of a document. amount is in `currency`, rate is the recorded one, amount_base in the document's currency."""
+
+    method: str | None = None
+    currency: str | None = None
+    amount: str | None = None
+    rate: str | None = None
+    amount_base: str | None = None
+    igtf: str | None = None
+    reference: str | None = None
+
+
+class Tax(Change, frozen=True, kw_only=True):
+    """What a document says of one tax: category as in `SaleLine`, rate in percent, base and amount as printed."""
+
+    category: str | None = None
+    rate: str | None = None
+    base: str | None = None
+    amount: str | None = None
+
+
 class Sale(Struct, frozen=True, kw_only=True):
-    """What one source transaction said of one sale: its header, or some of its lines, or both.
+    """What one source transaction said of one sale: its header, or some of its lines, tenders and taxes, or both.
 
     closed: the template's `closed_when` holds (None: not known here, the header was not sent). expected_lines: where the
     template names a count. txn_end: the source transaction that carried it ends in this record; false for a snapshot.
+    live: lines are saved one by one under a live header, so the end of a transaction says nothing.
     store_id is None where only lines came; they belong to their sale's store.
     """
 
@@ -178,13 +268,17 @@ class Sale(Struct, frozen=True, kw_only=True):
     closed: bool | None = None
     expected_lines: int | None = None
     txn_end: bool = False
+    live: bool = False
+    payments: list[Payment] = []
+    taxes: list[Tax] = []
 
 
 class Quarantined(Struct, frozen=True, kw_only=True):
     """A row, or a whole raw record, that could not be taken; nothing is lost, it waits in PostgreSQL for mending.
 
     raw: the row as JSON {column: value}, or the raw record's bytes in base64 where it could not even be read.
-    version: that of the row; None for a whole record. message is one sentence with its mend.
+    version: that of the row; None for a whole record. message is one sentence with its mend. change: the row as a
+    ChangeSet of its own in JSON, from which it is mapped again after mending; None for a whole record.
     """
 
     topic: str
@@ -197,12 +291,14 @@ class Quarantined(Struct, frozen=True, kw_only=True):
     error_class: str
     message: str
     raw: str
+    change: str | None = None
 
 
 class CanonicalSet(Struct, frozen=True, kw_only=True):
     """What one ChangeSet means; the value of fluxion.records.v1, internal. One ChangeSet gives one CanonicalSet.
 
     source_offset: the offset in pos.changes.v1. A sale touched by several transactions appears once for each, in order.
+    replayed: the raw record was mapped again on request, after a mapping or a row was mended; versions are the original.
     """
 
     system_id: str
@@ -215,10 +311,13 @@ class CanonicalSet(Struct, frozen=True, kw_only=True):
     sales: list[Sale] = []
     ends: list[End] = []
     quarantined: list[Quarantined] = []
+    suppliers: list[Supplier] = []
+    movements: list[Movement] = []
+    replayed: bool = False
 
 
 class EventLine(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A line as the public event shows it; decimals as text."""
+    """A line as the public event shows it; decimals as text. Field for field as in `SaleLine`."""
 
     line_id: str
     line_no: int
@@ -229,13 +328,52 @@ class EventLine(Struct, frozen=True, kw_only=True, rename="camel"):
     unit_price: str | None
     line_total: str | None
     tax_rate: str | None
+    scanned_code: str | None = None
+    unit: str | None = None
+    list_price: str | None = None
+    discount: str | None = None
+    tax_category: str | None = None
+    tax_amount: str | None = None
+    unit_cost: str | None = None
+    returned_quantity: str | None = None
+    kit_parent_line_no: int | None = None
+
+
+class EventTax(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One tax of the document as printed."""
+
+    category: str | None
+    rate: str | None
+    base: str | None
+    amount: str | None
+
+
+class EventTender(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One tender; `reference` is masked but for its last four characters."""
+
+    method: str | None
+    currency: str | None
+    amount: str | None
+    rate: str | None
+    amount_base: str | None
+    igtf: str | None
+    reference: str | None
+
+
+class EventCustomer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Who bought, without a name: id is a hash that is the same within the tenant, kind V, E, J, P, G, C or none."""
+
+    id: str
+    kind: str
+    rif_valid: bool
 
 
 class EventSale(Struct, frozen=True, kw_only=True, rename="camel"):
     """A sale as PostgreSQL committed it, whole.
 
     complete: false where it was announced as it stood after settle_seconds. totalsMatch: the lines add up to the header,
-    None where they cannot be compared; a difference is reported, never repaired.
+    None where they cannot be compared; a difference is reported, never repaired. A return (docType credit_note) has
+    positive quantities and names its invoice in originalSaleId, where that is known, and originalNumber, as printed.
     """
 
     sale_id: str
@@ -257,6 +395,24 @@ class EventSale(Struct, frozen=True, kw_only=True, rename="camel"):
     complete: bool
     is_snapshot: bool
     lines: list[EventLine]
+    control_number: str | None = None
+    shift_id: str | None = None
+    cashier_id: str | None = None
+    time_zone: str | None = None
+    exchange_rate: str | None = None
+    discount_total: str | None = None
+    exempt_total: str | None = None
+    igtf_total: str | None = None
+    rounding: str | None = None
+    original_sale_id: str | None = None
+    original_number: str | None = None
+    fiscal_printer: str | None = None
+    fiscal_number: str | None = None
+    fiscal_z: str | None = None
+    voided_at: str | None = None
+    customer: EventCustomer | None = None
+    taxes: list[EventTax] = []
+    tenders: list[EventTender] = []
 
 
 class SaleEvent(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -265,3 +421,46 @@ class SaleEvent(Struct, frozen=True, kw_only=True, rename="camel"):
     tenant_id: str
     store_id: str
     sale: EventSale
+
+
+StatusKind = Literal[
+    "heartbeat",
+    "job_started",
+    "job_progress",
+    "job_finished",
+    "job_failed",
+    "source_error",
+    "source_recovered",
+    "circuit_opened",
+    "circuit_closed",
+    "position_lost",
+    "schema_changed",
+    "journal_full",
+    "two_agents",
+    "command_done",
+]
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """How a producer fares; the value of pos.status.v1.
+
+    at: by the producer's clock, which may be wrong (the record's own time is the broker's). job: id of the job, the same
+    in its started, progress and finished events. table: what the event is about, where it is one table. rows of total
+    (an estimate) at `rate` rows a second, seconds_left. code, message, mend: of the error. detail: JSON for people.
+    """
+
+    system_id: str
+    kind: StatusKind
+    at: int
+    journal_id: str | None = None
+    epoch: int | None = None
+    job: str | None = None
+    table: str | None = None
+    rows: int | None = None
+    total: int | None = None
+    rate: int | None = None
+    seconds_left: int | None = None
+    code: str | None = None
+    message: str | None = None
+    mend: str | None = None
+    detail: str | None = None

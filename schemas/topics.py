@@ -34,7 +34,7 @@ class Topic:
 CHANGES = Topic("pos.changes.v1", "change_set", "system id", 14 * DAY_MS)
 RECORDS = Topic("fluxion.records.v1", "canonical_set", "system id", 7 * DAY_MS)
 CONTESTED = Topic("pos.contested.v1", None, "system id", 7 * DAY_MS)
-STATUS = Topic("pos.status.v1", None, "system id", 7 * DAY_MS)
+STATUS = Topic("pos.status.v1", "status", "system id", 7 * DAY_MS)
 COMMANDS = Topic("pos.commands.v1", None, "system id", 7 * DAY_MS)
 SALE_EVENTS = Topic("fluxion.sale_events.v1", "sale_event", "store id", 30 * DAY_MS, public=True)
 PRICE_CHANGED = Topic("fluxion.price_changed.v1", None, "store id", 30 * DAY_MS, public=True)

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import Decoder, Encoder, UnreadableRecordError, schema_text
-from schemas.records import CanonicalSet, ChangeSet, SaleEvent
+from schemas.records import CanonicalSet, ChangeSet, SaleEvent, Status
 
 RECORDS: list[tuple[str, type[msgspec.Struct]]] = [
     ("change_set", ChangeSet),
     ("canonical_set", CanonicalSet),
     ("sale_event", SaleEvent),
+    ("status", Status),
 ]
 LONG = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
