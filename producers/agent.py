@@ -109,7 +109,7 @@ class Agent:
             if state.stream_position is None:
                 _refuse_faults(source.check())
                 get_logger().info("taking the first snapshot", tables=sorted(self._config.source.tables))
-                for capture in source.snapshot(state.snapshot_position, frozenset(self._config.source.tables)):
+                for capture in source.snapshot(state.snapshot_position, frozenset(self._config.source.tables), {}):
                     journal.append([capture])
                     self._written.set()
                     yield

@@ -6,7 +6,7 @@ whatever a source yielded after it is yielded again, and nothing is left out. Be
 mean that the one before is stored (a few are committed together): only `after` tells what is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -39,8 +39,12 @@ class Capture(Struct, frozen=True):
     """One source transaction (kind stream) or one chunk of a snapshot (kind snapshot), in the order of commit.
 
     position: for a stream, where it goes on after this Capture; for a snapshot, what `snapshot(after=…)` takes to go on
-    after this chunk; every Capture of a snapshot also carries `stream_start`, the position at which the stream must
+    after this chunk; every Capture of a first snapshot also carries `stream_start`, the position at which the stream must
     start. A Capture without rows only moves a position. captured_at: microseconds since the epoch.
+
+    A transaction too large for memory comes as several Captures: `part` counts from 0, `last_part` is true in the last;
+    the others carry the position in front of the transaction, so that a crash between them reads it whole again.
+    An end in a stream's Capture says that the table was emptied there (TRUNCATE, DROP).
     """
 
     kind: Literal["snapshot", "stream"]
@@ -50,6 +54,22 @@ class Capture(Struct, frozen=True):
     ends: list[CaptureEnd]
     captured_at: int
     stream_start: Position | None = None
+    part: int = 0
+    last_part: bool = True
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Which rows of a table a snapshot reads: those whose `column` is not below `value` (the column's canonical text).
+
+    header, link: for a table of lines the bound is its header's: `column` is one of the table `header`, which the line
+    names by its columns `link`, in the order of the header's primary key.
+    """
+
+    column: str
+    value: str
+    header: str | None = None
+    link: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +79,10 @@ class Fault:
     code: str
     message: str
     mend: str
+
+
+# Table → its bound; a table that is not in here is read whole.
+Bounds = Mapping[str, Bound]
 
 
 class Source(Protocol):
@@ -71,10 +95,20 @@ class Source(Protocol):
         """Return every fault at once. Writes nothing, takes no locks, ends within 10 s."""
         ...
 
-    def snapshot(self, after: Position | None, tables: frozenset[str]) -> Iterator[Capture]:
-        """Read the tables whole, consistent at one position, without locks; ends each table with a CaptureEnd.
+    def snapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
+        """Read the tables, consistent at one position, without locks, in chunks by key; ends each with a CaptureEnd.
 
-        `after` None begins; else the position of the last stored chunk, and it resumes behind it. Memory is bounded by a chunk.
+        `after` None begins; else the position of the last stored chunk: the run goes on behind it, on a new read view,
+        and keeps the `stream_start` of its beginning, so that what changed meanwhile comes once more by the stream.
+        Memory is bounded by a chunk.
+        """
+        ...
+
+    def resnapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
+        """Read the tables again while the stream goes on: every chunk is a SELECT of its own on current data.
+
+        The SELECT is made when the next Capture is asked for. Its caller journals no stream row between asking and having
+        journaled what it got, so that no older state is stored behind a newer one. `after` as in `snapshot`.
         """
         ...
 

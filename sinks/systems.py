@@ -84,7 +84,7 @@ def _owner(
     settings, bad = read_settings(text)
     faults.update((system_id, fault) for fault in bad)
     announce_from = datetime.fromisoformat(settings.announce_from) if settings.announce_from else registered
-    return Owner(system_id, tenant_id, float(settings.settle_seconds), announce_from, stores)
+    return Owner(system_id, tenant_id, settings.settle_seconds, announce_from, stores)
 
 
 def read_settings(text: str) -> tuple[SyncSettings, list[str]]:

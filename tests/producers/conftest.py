@@ -57,7 +57,7 @@ class Shop:
         return Shop(self.host, self.port, self.database, user, "secret", self.sources)
 
     def snapshot(self, *tables: str) -> list[Capture]:
-        return list(self.source(*tables).snapshot(None, frozenset(tables)))
+        return list(self.source(*tables).snapshot(None, frozenset(tables), {}))
 
     def now(self, *tables: str) -> str:
         """The position at which a stream begins now."""

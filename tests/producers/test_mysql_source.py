@@ -75,7 +75,7 @@ def test_a_snapshot_under_writes_and_the_stream_behind_it_come_to_the_same_state
     thread.start()
     try:
         read = []
-        for capture in items.source("items", "moves").snapshot(None, frozenset({"items", "moves"})):
+        for capture in items.source("items", "moves").snapshot(None, frozenset({"items", "moves"}), {}):
             read.append(capture)
             time.sleep(0.02)
     finally:
@@ -100,7 +100,7 @@ def test_a_snapshot_under_writes_and_the_stream_behind_it_come_to_the_same_state
 def test_a_snapshot_can_be_left_and_closed_in_the_middle(items: Shop) -> None:
     items.run("insert into items select seq, 'x', 1 from seq_3_to_50000")
     source = items.source("items")
-    captures = source.snapshot(None, frozenset({"items"}))
+    captures = source.snapshot(None, frozenset({"items"}), {})
     next(captures)
     source.close()
     begun = time.monotonic()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fluxion.clock import Clock
 from fluxion.errors import DependencyDownError
-from producers.source import Capture, Fault, Position
+from producers.source import Bounds, Capture, Fault, Position
 from producers.sources.mysql.catalogue import catalogue_of
 from producers.sources.mysql.check import find_faults
 from producers.sources.mysql.connection import Links, MySQLConfig, translated
@@ -35,9 +35,9 @@ class MySQLSource:
         finally:
             self._links.drop(link)
 
-    def snapshot(self, after: Position | None, tables: frozenset[str]) -> Iterator[Capture]:
+    def snapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
         """Read the tables whole; see `Source.snapshot`. An interrupted run begins again, with a start of its own."""
-        del after
+        del after, bounds
         yield from self._until_closed(iter(Snapshot(self._links, self._clock, tables)))
 
     def stream(self, after: Position) -> Iterator[Capture]:
