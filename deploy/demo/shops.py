@@ -1,12 +1,13 @@
 """The demo's point of sale: a Systimax database with two shops, and the registers that work in it."""
 
+import itertools
 import random
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
 from typing import Any
@@ -20,6 +21,11 @@ REGISTERS_PER_SHOP = 2
 ITEMS = 200
 IVA = Decimal("0.16")
 CENT = Decimal("0.01")
+# When the sales of before the agent came were made: clearly before their system was registered.
+PAST = timedelta(hours=1)
+RECONNECT_S = 0.5
+# Of MariaDB: shutting down, connection killed; of the client: cannot connect, gone away, lost.
+CONNECTION_LOST = {1053, 1927, 2002, 2003, 2006, 2013}
 
 SCHEMA = files("deploy.demo").joinpath("systimax.sql").read_text(encoding="utf-8")
 GOODS = ["Harina P.A.N. 1 kg", "Café molido 500 g", "Arroz blanco 1 kg", "Azúcar 1 kg", "Queso blanco", "Malta 250 ml",
@@ -69,7 +75,7 @@ class Pos:
                 "insert into stock values (%s, %s, 500)", [(i, loc) for i in range(1, ITEMS + 1) for loc in LOCATIONS]
             )
             for number in range(past_sales):
-                ring_up(link, chance, 1 + number % len(LOCATIONS), f"A{number:07d}")
+                ring_up(link, chance, 1 + number % len(LOCATIONS), f"A{number:07d}", ago=PAST)
 
 
 def _items(chance: random.Random) -> list[tuple[Any, ...]]:
@@ -82,7 +88,7 @@ def _items(chance: random.Random) -> list[tuple[Any, ...]]:
     return rows
 
 
-def ring_up(link: Any, chance: random.Random, location: int, number: str) -> int:
+def ring_up(link: Any, chance: random.Random, location: int, number: str, *, ago: timedelta = timedelta(0)) -> int:
     """One sale in one transaction: header, one to six lines, stock. Returns trans_id once it is committed.
 
     Stock rows are touched in the order of items, so that two registers cannot deadlock.
@@ -96,7 +102,7 @@ def ring_up(link: Any, chance: random.Random, location: int, number: str) -> int
         lines = [(item, code, _quantity(chance), price) for item, code, price in cursor.fetchall()]
         subtotal = sum(((quantity * price).quantize(CENT) for _, _, quantity, price in lines), Decimal(0))
         tax = (subtotal * IVA).quantize(CENT)
-        now = datetime.now(CARACAS).replace(tzinfo=None, microsecond=0)
+        now = (datetime.now(CARACAS) - ago).replace(tzinfo=None, microsecond=0)
         cursor.execute(
             "insert into transactions (trans_no, trans_date, location_id, subtotal, tax_amount, total_amount, payment_type)"
             " values (%s, %s, %s, %s, %s, %s, %s)",
@@ -162,19 +168,29 @@ class Registers:
 
     def _work(self, location: int, register: int) -> None:
         chance = random.Random(location * 100 + register)
-        next_sale = time.monotonic() + chance.random() * self._interval
-        count = 0
+        numbers = (f"{location}{register}-{count:07d}" for count in itertools.count(1))
         try:
-            with self.pos.connect() as link:
-                while not self._stop.wait(max(0.0, next_sale - time.monotonic())):
-                    next_sale += self._interval
-                    count += 1
-                    sale = ring_up(link, chance, location, f"{location}{register}-{count:07d}")
-                    self.committed[sale] = time.time_ns() // 1000
-                    if count % 10 == 0:
-                        back_office(link, chance, location)
+            while not self._stop.is_set():
+                try:
+                    with self.pos.connect() as link:
+                        self._sell(link, chance, location, numbers)
+                except pymysql.OperationalError as fault:
+                    if fault.args[0] not in CONNECTION_LOST:
+                        raise
+                    self._stop.wait(RECONNECT_S)  # whether the last sale was saved, the database says itself
         except Exception as fault:  # noqa: BLE001 -- carried over to the main thread by stop()
             self.failure = fault
+
+    def _sell(self, link: Any, chance: random.Random, location: int, numbers: Iterator[str]) -> None:
+        next_sale = time.monotonic() + chance.random() * self._interval
+        count = 0
+        while not self._stop.wait(max(0.0, next_sale - time.monotonic())):
+            next_sale += self._interval
+            count += 1
+            sale = ring_up(link, chance, location, next(numbers))
+            self.committed[sale] = time.time_ns() // 1000
+            if count % 10 == 0:
+                back_office(link, chance, location)
 
 
 def back_office(link: Any, chance: random.Random, location: int) -> None:

@@ -63,6 +63,12 @@ class Supervisor:
             process.kill()
             return process.pid
 
+    def end(self, name: str) -> None:
+        """End one process by SIGTERM and forget it; killed where it will not end."""
+        with self._lock:
+            child = self.children.pop(name)
+        _end(child)
+
     def running(self, name: str) -> bool:
         """Tell whether the process is up at this moment."""
         process = self.children[name].process
@@ -78,14 +84,7 @@ class Supervisor:
         if self._thread is not None:
             self._thread.join()
         for child in reversed(list(self.children.values())):
-            if child.process is None or child.process.poll() is not None:
-                continue
-            child.process.send_signal(signal.SIGTERM)
-            try:
-                child.process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+            _end(child)
 
     def _spawn(self, child: Child) -> None:
         with child.log.open("ab") as out:
@@ -113,3 +112,14 @@ class Supervisor:
                     elif now >= child.due:
                         child.restarts += 1
                         self._spawn(child)
+
+
+def _end(child: Child) -> None:
+    if child.process is None or child.process.poll() is not None:
+        return
+    child.process.send_signal(signal.SIGTERM)
+    try:
+        child.process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        child.process.kill()
+        child.process.wait()

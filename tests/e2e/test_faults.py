@@ -1,0 +1,131 @@
+"""A service is away, or processes come and go, while the shops sell: in the end all sides agree to the cent."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from deploy import stack as services
+from deploy.demo.run import Demo
+from deploy.demo.shops import ring_up
+from deploy.stack import Stack
+from fluxion.postgres import APP, connect
+
+pytestmark = [pytest.mark.stack, pytest.mark.processes, pytest.mark.timeout(300)]
+
+SALES_PER_SECOND = 25.0
+# What one busy shop sells in ten minutes that it is offline.
+SALES_OFFLINE = 1_500
+
+
+@pytest.fixture
+def demo(stack: Stack, tmp_path: Path) -> Iterator[Demo]:
+    run = Demo(stack, tmp_path / "demo", SALES_PER_SECOND)
+    try:
+        run.prepare()
+        yield run
+    finally:
+        run.stop()
+
+
+def sell_while(demo: Demo, happens: Callable[[], None], *, after_s: float = 2.0, then_s: float = 4.0) -> None:
+    """Keep the shops open before, while and after something happens."""
+    demo.registers.start()
+    try:
+        time.sleep(after_s)
+        happens()
+        time.sleep(then_s)
+    finally:
+        demo.registers.stop()
+
+
+def demand_agreement(demo: Demo, at_least: int) -> None:
+    result = demo.drain()
+    assert result.differences == []
+    assert result.agrees, result
+    assert result.pos_sales >= at_least
+
+
+def prices(demo: Demo) -> dict[str, tuple[Decimal, Decimal]]:
+    """Return cost and price of the first two items, as PostgreSQL has them."""
+    with connect(demo.stack.postgres, APP) as link:
+        link.execute("select set_config('fluxion.tenant_id', %s, true)", [demo.tenant_id])
+        rows = link.execute(
+            "select external_id, cost_price, selling_price from fluxion.products where external_id in ('1', '2')"
+        ).fetchall()
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def away(stack: Stack, name: str, seconds: float) -> None:
+    services.stop(stack.home, name)
+    time.sleep(seconds)
+    services.start(stack.home, name)
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("kafka", 20.0), ("postgres", 3.0), ("mariadb", 3.0)])
+def test_a_service_is_away_for_a_while(demo: Demo, stack: Stack, name: str, seconds: float) -> None:
+    demo.start()
+    demo.wait_until_ready()
+    sell_while(demo, lambda: away(stack, name, seconds))
+    demand_agreement(demo, at_least=100)
+
+
+def test_the_schema_registry_is_down_when_everything_starts(demo: Demo, stack: Stack) -> None:
+    services.stop(stack.home, "registry")
+    try:
+        demo.start()
+        sell_while(demo, lambda: time.sleep(4.0))
+    finally:
+        services.start(stack.home, "registry")
+    demand_agreement(demo, at_least=100)
+
+
+def test_an_agent_that_was_offline_catches_up_with_ten_minutes_of_sales(demo: Demo) -> None:
+    demo.start()
+    demo.wait_until_ready()
+    demo.supervisor.end("agent")
+    chance = random.Random(3)
+    with demo.pos.connect() as link:
+        for number in range(SALES_OFFLINE):
+            ring_up(link, chance, 1 + number % 2, f"B{number:07d}")
+    demo.supervisor.start("agent", ["agent", "run", "--home", str(demo.home / "agent")])
+    demand_agreement(demo, at_least=SALES_OFFLINE)
+
+
+def test_an_agent_that_was_offline_over_a_reordering_never_swaps_two_columns(demo: Demo) -> None:
+    """Cost and price are of one type: a column taken by its place would be the other."""
+    demo.start()
+    demo.wait_until_ready()
+    demo.supervisor.end("agent")
+    chance = random.Random(4)
+    with demo.pos.connect() as link, link.cursor() as cursor:
+        ring_up(link, chance, 1, "C1")
+        cursor.execute("update items set sale_price = 111.11, cost_price = 99.99 where item_id = 1")
+        cursor.execute("alter table items modify cost_price decimal(18,4) after sale_price")
+        cursor.execute("alter table transactions modify tax_amount decimal(18,2) first")
+        cursor.execute("update items set sale_price = 222.22, cost_price = 88.88 where item_id = 2")
+        ring_up(link, chance, 2, "C2")
+    demo.supervisor.start("agent", ["agent", "run", "--home", str(demo.home / "agent")])
+    demand_agreement(demo, at_least=2)
+    assert prices(demo) == {"1": (Decimal("99.99"), Decimal("111.11")), "2": (Decimal("88.88"), Decimal("222.22"))}
+
+
+def test_processors_and_sinks_join_and_leave(demo: Demo) -> None:
+    demo.start()
+    demo.wait_until_ready()
+
+    def join_and_leave() -> None:
+        for name in ("processor", "sink"):
+            demo.supervisor.start(f"{name}-2", [name, "run"], {"FLUXION_WORK_DIR": str(demo.home / f"work-{name}")})
+        time.sleep(4)
+        demo.supervisor.kill("processor-2")
+        demo.supervisor.end("sink-2")
+        time.sleep(4)
+        demo.supervisor.end("processor-2")
+        time.sleep(2)
+
+    sell_while(demo, join_and_leave)
+    demand_agreement(demo, at_least=200)
