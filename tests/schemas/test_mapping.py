@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fluxion.errors import MappingError
+from schemas.forms import Column
 from schemas.mapping import Table, check, load, resolve, restore, tables
-from schemas.template import Column
 
 SYSTIMAX = load("systimax")
 CATALOGUE = {
@@ -77,7 +77,7 @@ def test_every_fault_of_form_is_said_at_once() -> None:
     assert "sale.0.total.optinal is not known, did you mean 'optional'?" in said
 
 
-@pytest.mark.parametrize("later", ["payments", "poll", "write_back", "extends", "supplier"])
+@pytest.mark.parametrize("later", ["payments", "poll", "write_back", "extends"])
 def test_keys_of_later_versions_are_refused(later: str) -> None:
     assert f"{later} is not known" in refusal(changed(**{later: []}))
 
@@ -155,6 +155,18 @@ def test_yes_and_no_are_text(tmp_path: Path) -> None:
     product: {from: items, key: id, sku: code, name: name, where: {on: Y, sold: [yes, N]}}
     """
     assert load(write(tmp_path, text)).product[0].where == {"on": ("Y",), "sold": ("yes", "N")}
+
+
+def test_whole_numbers_are_words_of_a_map(tmp_path: Path) -> None:
+    text = """
+    template: own
+    version: 1
+    title: Own
+    databases: [mysql]
+    product: {from: items, key: id, sku: code, name: name, is_active: {column: state, map: {1: true, "2": false}, else: 0}}
+    """
+    found = load(write(tmp_path, text)).product[0].is_active
+    assert found == Column(column="state", map={"1": True, "2": False}, else_=0)
 
 
 def test_what_is_no_template_is_said(tmp_path: Path) -> None:
