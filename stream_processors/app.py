@@ -19,18 +19,21 @@ from confluent_kafka import KafkaException
 
 from fluxion import kafka
 from fluxion.clock import Clock, SystemClock
-from fluxion.errors import ConfigurationError, DependencyDownError
+from fluxion.errors import ConfigurationError
+from fluxion.lag import Lag, committed_places, probe
 from fluxion.log import get_logger
+from fluxion.observe import observe
+from fluxion.postgres import STAGE
+from fluxion.progress import RESTART_ME, Progress
 from fluxion.schema_registry import SchemaRegistry, UnknownSchemaError
 from fluxion.settings import Settings
 from schemas.codec import Encoder, LookUp, UnreadableRecordError, schema_text
 from schemas.records import CanonicalSet
 from schemas.topics import CHANGES, RECORDS
 from stream_processors.batch import Event
-from stream_processors.loop import RESTART_ME, SafeLoop
+from stream_processors.loop import SafeLoop
 from stream_processors.mappings import Mappings
 from stream_processors.pipeline import records
-from stream_processors.progress import GroupLag, Progress, Watchdog
 from stream_processors.steps.decode import decoding
 from stream_processors.worknote import WorkNote
 
@@ -51,13 +54,16 @@ def run(settings: Settings) -> int:
     Raises ConfigurationError or AccessDeniedError for what waiting cannot mend.
     """
     clock, folder = SystemClock(), settings.work_dir or Path(tempfile.gettempdir()) / "fluxion-processor"
+    watchdog, started = observe("processor", settings, STAGE, clock), threading.Event()
+    starting = watchdog.watch("start", lambda: not started.is_set())
     note = WorkNote(folder)
-    _wait_for_topics(settings.kafka, clock)
+    _wait_for_topics(settings.kafka, starting, clock)
     # (1) the schema to write with, (2) the mappings, (3) the loop; a worker joins its group only when it can work
-    schema_id = _schema_id(settings.schema_registry, clock)
+    registry = SchemaRegistry(settings.schema_registry, sleep=clock.sleep, waiting=starting.waiting)
+    schema_id = registry.schema_id(RECORDS.subject, schema_text(RECORDS.schema or ""))
     decode = decoding(_look_up(settings.schema_registry))
     mappings = Mappings(settings.database.get_secret_value(), lambda mapping: records(decode, mapping), clock)
-    mappings.load()
+    mappings.load(starting.waiting)
     mappings.start()
     progress = Progress(clock)
     loop = SafeLoop(
@@ -70,36 +76,27 @@ def run(settings: Settings) -> int:
         clock=clock,
     )
     app = _app(settings.kafka, folder, loop)
-    probe = kafka.consumer(settings.kafka, GROUP)
-    Watchdog(GroupLag(probe, CHANGES.name, _assigned(app)), progress, clock, loop.end).start()
+    asking = probe(settings.kafka, GROUP)
+    lag = Lag(asking, CHANGES.name, committed_places(asking, CHANGES.name, _assigned(app)), clock)
+    watchdog.watch("records", lag.pending, asks="Kafka", progress=progress, end=loop.end)
+    started.set()
     status = _execute(_Worker(app, loop.leave))
     note.clear()
     return status
 
 
-def _wait_for_topics(servers: str, clock: Clock) -> None:
+def _wait_for_topics(servers: str, starting: Progress, clock: Clock) -> None:
     admin = kafka.admin(servers)
     known: set[str] | None = None
-    waits = Progress(clock)
     while known is None:
         try:
             known = set(admin.list_topics(timeout=KAFKA_TIMEOUT_S).topics)
         except KafkaException as fault:
-            waits.waiting("Kafka", str(fault))
+            starting.waiting("Kafka", str(fault))
             clock.sleep(1.0)
     missing = [topic.name for topic in (CHANGES, RECORDS) if topic.name not in known]
     if missing:
         raise ConfigurationError(f"Kafka has no topic {' and no '.join(missing)}", "run `fluxion topics create`")
-
-
-def _schema_id(url: str, clock: Clock) -> int:
-    registry, waits = SchemaRegistry(url, wait=False), Progress(clock)
-    while True:
-        try:
-            return registry.schema_id(RECORDS.subject, schema_text(RECORDS.schema or ""))
-        except DependencyDownError as fault:
-            waits.waiting("schema registry", fault.message)
-            clock.sleep(1.0)
 
 
 def _look_up(url: str) -> LookUp:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from fluxion.errors import BusinessRuleError, DataValidationError, FluxionError, MappingError
 from schemas.identity import Entity
-from schemas.records import ChangeSet
+from schemas.records import ChangeSet, DeletionKind, End
 from schemas.template import Defaults
 
 Values = dict[str, str | bool | None]
@@ -32,22 +32,24 @@ class Draft(Struct, frozen=True):
     """One row's meaning for one entity, on its way to a canonical record.
 
     row: index into the change set's rows. values: field → value, only fields that were sent; never changed in place.
-    unsent: fields that the template maps but the row's layout lacks. store_id, closed, expected_lines: of a sale's header;
-    sale_id: of a line.
+    unsent: fields that the template maps but the row's layout lacks. deletion: what a deleted row means, None for one that
+    is there. sale_id: of a line, a tender or a tax; store_id, closed, expected_lines: of a sale's header. live: see
+    `records.Sale`.
     """
 
     row: int
     entity: Entity
     id: str
     external_id: str
-    delete: bool
     values: Values
     unsent: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    store_id: str | None = None
+    deletion: DeletionKind | None = None
     sale_id: str | None = None
+    store_id: str | None = None
     closed: bool | None = None
     expected_lines: int | None = None
+    live: bool = False
 
 
 class Fault(Struct, frozen=True):
@@ -58,15 +60,26 @@ class Fault(Struct, frozen=True):
     error: FluxionError
 
 
+class EndFault(Struct, frozen=True):
+    """Why the end of a table's snapshot cannot be passed on."""
+
+    end: End
+    error: FluxionError
+
+
 class Mapped(Struct, frozen=True):
-    """A change set read through a template: drafts in the order of the rows, and the rows that could not be taken."""
+    """A change set read through a template: drafts in the order of the rows, and the rows that could not be taken.
+
+    ends: those of mapped tables, with what a deleted row means there.
+    """
 
     source: Decoded
     mapping_revision: int
-    tables: frozenset[str]
     defaults: Defaults
     drafts: list[Draft]
     faults: list[Fault]
+    ends: list[End] = []
+    end_faults: list[EndFault] = []
 
 
 class UnknownTableError(MappingError):

@@ -11,9 +11,11 @@ from typing import NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from fluxion import metrics
 from fluxion.clock import Clock
 from fluxion.errors import AccessDeniedError, ConfigurationError, DependencyDownError, FluxionError, MappingError
 from fluxion.log import get_logger
+from fluxion.progress import RESTART_ME, Progress
 from schemas.codec import Encoder
 from schemas.records import CanonicalSet
 from stream_processors.batch import Batch, Event
@@ -21,11 +23,9 @@ from stream_processors.drafts import OutOfRangeError, Raw, UnknownStoreError
 from stream_processors.mappings import POLL_S, Found, Mappings
 from stream_processors.pipeline import Chain
 from stream_processors.poison import EndsWorkerError, UnknownSystemError, poison
-from stream_processors.progress import Progress
 from stream_processors.worknote import WorkNote
 
 BATCH_EVENTS = 200
-RESTART_ME = 70
 RETRY_S = 1.0
 # How long a system that we do not know may hold up its neighbours while PostgreSQL is down.
 UNKNOWN_WAIT_S = 30.0
@@ -96,6 +96,7 @@ class SafeLoop:
                 await self._ack(event)
             self._note.done(batch.raws)
             self._progress.finished(len(batch.events))
+            metrics.BATCH.observe(len(batch.events))
 
     def end(self, reason: str) -> NoReturn:
         """End the process so that its supervisor starts another."""
@@ -191,11 +192,13 @@ class SafeLoop:
         self.in_step = True
         try:
             made = chain(raw)
+            metrics.count("mapped")
             return self._encode(made), any(entry.code == UnknownStoreError.code for entry in made.quarantined)
         finally:
             self.in_step = False
 
     def _set_aside(self, raw: Raw, event: Event, revision: int, fault: Exception) -> bytes:
+        metrics.count("set_aside")
         get_logger().warning("record set aside", partition=raw.partition, offset=raw.offset, reason=str(fault))
         return self._encode(poison(raw, _system_id(event), int(event.message.timestamp * 1000), revision, fault))
 

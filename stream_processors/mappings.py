@@ -10,9 +10,9 @@ from fluxion.clock import Clock
 from fluxion.errors import DependencyDownError, FluxionError, MappingError
 from fluxion.log import get_logger
 from fluxion.postgres import STAGE, connect
+from fluxion.progress import SaidBefore
 from fluxion.registry import Link, System, load_revisions, load_systems
 from stream_processors.pipeline import Chain
-from stream_processors.progress import SaidBefore
 from stream_processors.steps.map import Mapping
 
 POLL_S = 2.0
@@ -43,15 +43,14 @@ class Mappings:
         """Return mapping revision and chain; None for a system that was unknown at the last look."""
         return self._known.get(system_id)
 
-    def load(self) -> None:
-        """Load for the first time; waits for PostgreSQL, raises what waiting cannot mend (a login refused, no tables)."""
+    def load(self, waiting: Callable[[str, str], None]) -> None:
+        """Load for the first time. Waits for PostgreSQL and tells `waiting` so; raises what waiting cannot mend."""
         while True:
             try:
                 self.refresh()
             except DependencyDownError as fault:
                 self._down = True
-                if self._said.due("waiting"):
-                    get_logger().warning("waiting", dependency="PostgreSQL", reason=fault.message)
+                waiting("PostgreSQL", fault.message)
                 self._clock.sleep(1.0)
             else:
                 return

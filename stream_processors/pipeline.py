@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas.records import CanonicalSet
-from stream_processors.drafts import Raw
 from stream_processors.steps.assemble import assemble
 from stream_processors.steps.decode import Decode
 from stream_processors.steps.map import Mapping
@@ -18,9 +17,8 @@ class Chain:
     def __init__(self, *steps: Callable[[Any], Any]) -> None:
         self._steps = steps
 
-    def __call__(self, raw: Raw) -> CanonicalSet:
+    def __call__(self, passed: Any) -> CanonicalSet:
         """Return what a raw record means."""
-        passed: Any = raw
         for step in self._steps:
             passed = step(passed)
         made: CanonicalSet = passed
@@ -30,3 +28,8 @@ class Chain:
 def records(decode: Decode, mapping: Mapping) -> Chain:
     """pos.changes.v1 → fluxion.records.v1, for one system."""
     return Chain(decode, mapping.apply, validate, apply_rules, assemble)
+
+
+def mapped_again(mapping: Mapping) -> Chain:
+    """A change set that was decoded before → fluxion.records.v1: the same steps, for retry and replay."""
+    return Chain(mapping.apply, validate, apply_rules, assemble)

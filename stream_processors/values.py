@@ -5,21 +5,19 @@ Every parser takes text and returns text (or a boolean) and raises ValueError wi
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 from schemas.records import Type
 
 Parse = Callable[[str], str | bool | None]
-ParseMoment = Callable[[str, tzinfo], tuple[str, str]]
 
 _SIGNS = r"(?:bs\.?\s?s\.?|bs\.?|ves|ved|usd|us\$|\$|ref\.?)"
-_PRICE = re.compile(rf"\s*(-?)\s*{_SIGNS}?\s*(-?)([\d.,]+)\s*{_SIGNS}?\s*", re.IGNORECASE)
-_PLAIN = re.compile(r"\d+")
-_COMMA = re.compile(r"(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d+)?|,\d+")
-_POINT = re.compile(r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+")
+_PRICE = re.compile(rf"\s*(-?)\s*{_SIGNS}?\s*(-?)([\d.,]+)\s*{_SIGNS}?\s*", re.IGNORECASE | re.ASCII)
+_PLAIN = re.compile(r"[0-9]+")
+_COMMA = re.compile(r"(?:[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[0-9]+)(?:,[0-9]+)?|,[0-9]+")
+_POINT = re.compile(r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+")
 # One separator with three digits behind and up to three before, none of them a leading zero: thousands or decimals?
-_AMBIGUOUS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+_AMBIGUOUS = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
 
 
 def text(value: str) -> str | None:
@@ -77,64 +75,15 @@ def boolean(value: str) -> bool | None:
     raise ValueError(msg)
 
 
-def local_moment(value: str, zone: tzinfo) -> tuple[str, str]:
-    """Give a `datetime` without a zone the store's; returns (ISO 8601 with offset, precision)."""
-    return datetime.fromisoformat(value).replace(tzinfo=zone).isoformat(), "second"
-
-
-def instant_moment(value: str, zone: tzinfo) -> tuple[str, str]:
-    """Keep an `instant`, shown as the store's clock showed it."""
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        msg = f"{value!r} has no zone"
-        raise ValueError(msg)
-    return moment.astimezone(zone).isoformat(), "second"
-
-
-def date_moment(value: str, zone: tzinfo) -> tuple[str, str]:
-    """Take a `date` as the store's midnight, and say that it is only a date."""
-    return datetime.fromisoformat(value).replace(tzinfo=zone).isoformat(), "date"
-
-
-_LENGTH_OF_DATE, _LENGTH_OF_MINUTE = 10, 16
-
-
-def text_moment(style: str | None) -> ParseMoment:
-    """Return a parser of times in text: by strptime's letters, or ISO 8601 where the template names none."""
-
-    def iso(value: str, zone: tzinfo) -> tuple[str, str]:
-        word = value.strip()
-        try:
-            moment = datetime.fromisoformat(word)
-        except ValueError:
-            msg = f"{value!r} is not a time in ISO 8601: the template must say its format"
-            raise ValueError(msg) from None
-        precision = {_LENGTH_OF_DATE: "date", _LENGTH_OF_MINUTE: "minute"}.get(len(word), "second")
-        return _placed(moment, zone), precision
-
-    def by_letters(value: str, zone: tzinfo) -> tuple[str, str]:
-        return _placed(datetime.strptime(value.strip(), letters), zone), precision  # noqa: DTZ007 -- _placed gives it
-
-    if style is None:
-        return iso
-    letters = style
-    hours = any(letter in style for letter in ("%H", "%I", "%X", "%c", "%T"))
-    seconds = any(letter in style for letter in ("%S", "%X", "%c", "%T"))
-    precision = "second" if seconds else "minute" if hours else "date"
-    return by_letters
-
-
-def _placed(moment: datetime, zone: tzinfo) -> str:
-    return (moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
-
-
 def comparable(kind: Type) -> Callable[[str], str]:
     """Return what makes two canonical texts of a column comparable: 1.00 is 1, blanks on the right do not count."""
     if kind in {"integer", "decimal", "float"}:
-        return lambda value: str(Decimal(value).normalize())
+        return _normal
     return str.rstrip
 
 
-def day_before(day: str) -> str:
-    """Return the day before an ISO date."""
-    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+def _normal(value: str) -> str:
+    try:
+        return str(Decimal(value).normalize())
+    except ArithmeticError:
+        return value

@@ -19,13 +19,17 @@ def decoding(look_up: LookUp) -> Decode:
     read: Decoder[ChangeSet] = Decoder(CHANGES.schema or "", ChangeSet, look_up)
 
     def decode(raw: Raw) -> Decoded:
-        change_set = read(raw.value)
-        widths = [len(layout.columns) for layout in change_set.layouts]
-        for row in change_set.rows:
-            if not 0 <= row.layout < len(widths) or len(row.values) != widths[row.layout]:
-                raise UnreadableRecordError("a row does not fit its layout", _MEND)
-            if row.version is None:
-                raise UnreadableRecordError("a row has no version", _MEND)
-        return Decoded(raw, change_set)
+        return Decoded(raw, fitting(read(raw.value)))
 
     return decode
+
+
+def fitting(change_set: ChangeSet) -> ChangeSet:
+    """Return the change set; raises UnreadableRecordError where a row does not fit its layout or has no version."""
+    widths = [len(layout.columns) for layout in change_set.layouts]
+    for row in change_set.rows:
+        if not 0 <= row.layout < len(widths) or len(row.values) != widths[row.layout]:
+            raise UnreadableRecordError("a row does not fit its layout", _MEND)
+        if row.version is None:
+            raise UnreadableRecordError("a row has no version", _MEND)
+    return change_set

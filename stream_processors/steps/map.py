@@ -5,13 +5,21 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
 from fluxion.errors import DataValidationError, FluxionError, MappingError
 from fluxion.registry import Store, System
+from schemas.blocks import Block
 from schemas.mapping import check, restore, tables
-from schemas.records import Layout
-from stream_processors.compile import Context, Maker, Shop, compile_table, joined
-from stream_processors.drafts import Decoded, Draft, Fault, Mapped, UnknownTableError
+from schemas.parts import parts
+from schemas.records import Deletion, End, Layout
+from schemas.template import Template
+from stream_processors.compile import compile_table
+from stream_processors.context import Context
+from stream_processors.drafts import Decoded, Draft, EndFault, Fault, Mapped, UnknownTableError
+from stream_processors.moments import since_instant
+from stream_processors.rows import Maker, joined
+from stream_processors.stores import Shop, Shops
 
 # A system has a handful of layouts; one that keeps changing them must not fill the memory.
 MAX_LAYOUTS = 1000
@@ -26,13 +34,14 @@ class Mapping:
     def __init__(self, system: System) -> None:
         template = restore(system.mapping)
         check(template, stores=len(system.stores))
-        shops = {store.external_id.strip(): _shop(store) for store in system.stores if store.external_id is not None}
+        named = {store.external_id.strip(): _shop(store) for store in system.stores if store.external_id is not None}
         only = _shop(system.stores[0]) if len(system.stores) == 1 else None
         zone = ZoneInfo(template.defaults.time_zone)
         self.system_id: Final = system.id
         self.revision: Final = system.mapping_revision
-        self._context = Context(system.id, template, shops, only, zone)
+        self._context = Context(system.id, template, Shops(named, only), zone)
         self._tables = tables(template)
+        self._deletions = deletions(template)
         self._plans: dict[bytes, Plan] = {}
 
     def apply(self, decoded: Decoded) -> Mapped:
@@ -57,8 +66,27 @@ class Mapping:
                 else:
                     if draft is not None:
                         drafts.append(draft)
-        defaults = self._context.template.defaults
-        return Mapped(decoded, self.revision, self._tables, defaults, drafts, faults)
+        ends, end_faults = self._ends(change_set.ends)
+        return Mapped(decoded, self.revision, self._context.template.defaults, drafts, faults, ends, end_faults)
+
+    def _ends(self, given: list[End]) -> tuple[list[End], list[EndFault]]:
+        """Return the ends of mapped tables, their bound as an instant, and those whose bound is no time."""
+        ends: list[End] = []
+        faults: list[EndFault] = []
+        for end in given:
+            if end.table not in self._tables:
+                continue
+            try:
+                since = end.since and replace(end.since, value=since_instant(end.since.value, self._context.zone))
+            except ValueError:
+                message = (
+                    f"the snapshot of {end.table} is bounded by {end.since and end.since.column}, which is no time"
+                )
+                mend = "name a column with a date in the template's `since`, and take a new snapshot"
+                faults.append(EndFault(end, MappingError(message, mend)))
+            else:
+                ends.append(replace(end, since=since, deletions=self._deletions[end.table]))
+        return ends, faults
 
     def _plan(self, layout: Layout) -> Plan:
         key = _layout_key.encode(layout)
@@ -71,11 +99,19 @@ class Mapping:
     def _compiled(self, layout: Layout) -> Plan:
         if layout.table not in self._tables:
             message = f"the template says nothing of table {layout.table!r}"
-            return UnknownTableError(message, "map it, or stop capturing it")
-        try:
-            return tuple(make for _, make in compile_table(self._context, layout))
-        except MappingError as fault:
-            return fault
+            return UnknownTableError(message, "map it and retry the row from quarantine, or stop capturing it")
+        return compile_table(self._context, layout)
+
+
+def deletions(template: Template) -> dict[str, list[Deletion]]:
+    """Return what a deleted row of each table means for the entities that it feeds."""
+    found: dict[str, dict[str, Deletion]] = {}
+    for part in parts(template):
+        # A tender in the header's row goes with the header.
+        block = part.sale if part.ordinal is not None else part.block
+        if isinstance(block, Block):
+            found.setdefault(part.table, {}).setdefault(part.entity, Deletion(part.entity, block.deleted))
+    return {table: list(by_entity.values()) for table, by_entity in found.items()}
 
 
 def _shop(store: Store) -> Shop:

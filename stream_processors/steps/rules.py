@@ -1,5 +1,6 @@
 """rules: defaults that a point of sale leaves out, and warnings. Nothing is refused here."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,7 @@ from schemas.identity import Entity
 from schemas.records import Op
 from stream_processors.drafts import Draft, Mapped, Values
 
-LOW_MARGIN, FUTURE_DATE = "LOW_MARGIN", "FUTURE_DATE"
+LOW_MARGIN, FUTURE_DATE, UNKNOWN_CURRENCY = "LOW_MARGIN", "FUTURE_DATE", "UNKNOWN_CURRENCY"
 # A store's clock may be wrong, and its zone differ from ours; a day is beyond both.
 TOLERANCE = timedelta(days=1)
 HUNDRED = Decimal(100)
@@ -24,7 +25,9 @@ def apply_rules(mapped: Mapped) -> Mapped:
     """Return the drafts with defaults filled in and warnings added."""
     rows = mapped.source.change_set.rows
     drafts = [
-        draft if draft.delete or draft.entity not in _RULES else _RULES[draft.entity](draft, rows[draft.row].op, mapped)
+        draft
+        if draft.deletion is not None or draft.entity not in _RULES
+        else _RULES[draft.entity](draft, rows[draft.row].op, mapped)
         for draft in mapped.drafts
     ]
     return replace(mapped, drafts=drafts)
@@ -42,12 +45,39 @@ def _sale(draft: Draft, op: Op, mapped: Mapped) -> Draft:
         "currency": mapped.defaults.currency,
         "prices_include_tax": mapped.defaults.prices_include_tax,
     }
-    values = _with_defaults(draft, op, defaults)
-    future = _is_future(cast("str | None", values.get("sold_at")), mapped.source.change_set.captured_at)
-    return replace(draft, values=values, warnings=(*draft.warnings, FUTURE_DATE) if future else draft.warnings)
+    return _with_currency(_dated(replace(draft, values=_with_defaults(draft, op, defaults)), "sold_at", mapped))
 
 
-_RULES: dict[Entity, Rule] = {"product": _product, "sale": _sale}
+def _movement(draft: Draft, _op: Op, mapped: Mapped) -> Draft:
+    return _dated(draft, "occurred_at", mapped)
+
+
+def _payment(draft: Draft, _op: Op, _mapped: Mapped) -> Draft:
+    return _with_currency(draft)
+
+
+_RULES: dict[Entity, Rule] = {"product": _product, "sale": _sale, "movement": _movement, "payment": _payment}
+
+
+def _dated(draft: Draft, name: str, mapped: Mapped) -> Draft:
+    """Flag a date that lies ahead of the time of capture."""
+    if not _is_future(cast("str | None", draft.values.get(name)), mapped.source.change_set.captured_at):
+        return draft
+    return replace(draft, warnings=(*draft.warnings, FUTURE_DATE))
+
+
+def _with_currency(draft: Draft) -> Draft:
+    """Write the currency's code in capitals; flag, and keep, what is no code, such as "Bs."."""
+    said = draft.values.get("currency")
+    if not isinstance(said, str) or _CURRENCY.fullmatch(said):
+        return draft
+    code = said.upper()
+    if _CURRENCY.fullmatch(code):
+        return replace(draft, values={**draft.values, "currency": code})
+    return replace(draft, warnings=(*draft.warnings, UNKNOWN_CURRENCY))
+
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def _with_defaults(draft: Draft, op: Op, defaults: Values) -> Values:
@@ -77,5 +107,5 @@ def _amount(value: str | bool | None) -> Decimal | None:  # noqa: FBT001 -- a fi
     return Decimal(value) if isinstance(value, str) else None
 
 
-def _is_future(sold_at: str | None, captured_at: int) -> bool:
-    return sold_at is not None and datetime.fromisoformat(sold_at) > instant(captured_at) + TOLERANCE
+def _is_future(moment: str | None, captured_at: int) -> bool:
+    return moment is not None and datetime.fromisoformat(moment) > instant(captured_at) + TOLERANCE

@@ -8,16 +8,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from control.registry import NewSystem, add_store, add_system, add_tenant
+from control.registry import NewSystem, add_store, add_system, add_tenant, save_mapping
 from fluxion import kafka
 from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import System, load_system
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Decoder, Encoder, schema_text
-from schemas.mapping import load
+from schemas.mapping import load, restore
 from schemas.records import CanonicalSet, ChangeSet
 from schemas.topics import CHANGES, RECORDS
 from tests.support.local import ROOT
@@ -41,7 +42,7 @@ def new_store(database: str, system_id: str, external_id: str) -> str:
 
 
 def set_mapping(database: str, system_id: str, mapping: str) -> None:
-    """Replace a system's stored mapping, as a saved change does."""
+    """Put any text in place of a system's stored mapping, which no command would save."""
     tenant_id = _system(database, system_id).tenant_id
     with connect(database, APP) as link:
         link.execute("select set_config('fluxion.tenant_id', %s, true)", [tenant_id])
@@ -50,6 +51,13 @@ def set_mapping(database: str, system_id: str, mapping: str) -> None:
             " where id = %s",
             [mapping, system_id],
         )
+
+
+def save(database: str, system_id: str, mapping: dict[str, Any]) -> int:
+    """Save a template as `fluxion mapping save` does; returns the new revision."""
+    system = _system(database, system_id)
+    with connect(database, APP) as link:
+        return save_mapping(link, system, restore(mapping))
 
 
 def _system(database: str, system_id: str) -> System:

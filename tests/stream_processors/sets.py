@@ -1,5 +1,6 @@
 """Hand-made change sets of a Systimax with two stores, and the chain that reads them."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -106,3 +107,19 @@ def cells(kind: Layout, values: Sequence[str | None], **changed: str | None) -> 
     names = [column.name for column in kind.columns]
     assert set(changed) <= set(names)
     return [changed.get(name, value) for name, value in zip(names, values, strict=True)]
+
+
+def template(**parts: Any) -> dict[str, Any]:
+    """Systimax with some fields of its blocks replaced: `product__where={…}`."""
+    data: dict[str, Any] = json.loads(json.dumps(resolve(load("systimax"))))
+    for path, value in parts.items():
+        *above, last = path.split("__")
+        place: Any = data
+        for step in above:
+            place = place[step][0] if isinstance(place[step], list) else place[step]
+        place[last] = value
+    return data
+
+
+def without(kind: Layout, *columns: str) -> Layout:
+    return Layout(kind.table, kind.key, [column for column in kind.columns if column.name not in columns])

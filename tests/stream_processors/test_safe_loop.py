@@ -13,7 +13,7 @@ from deploy import stack
 from schemas.mapping import load, resolve
 from schemas.records import CanonicalSet
 from tests.conftest import Cloud
-from tests.stream_processors.cloud_side import Topics, new_store, new_system, set_mapping, worker
+from tests.stream_processors.cloud_side import Topics, new_store, new_system, save, set_mapping, worker
 from tests.stream_processors.sets import DETAILS, LINE, SALE, TRANSACTIONS, cells, change_set
 from tests.support import local
 from tests.support.local import fluxion
@@ -139,6 +139,11 @@ def test_a_new_system_and_a_saved_mapping_are_taken_up_by_a_running_worker(
         set_mapping(cloud.stack.postgres, broken, json.dumps(resolve(load("systimax"))))
         mended = until(topics, broken, lambda one: bool(one.sales))
         assert mended.mapping_revision > refused.mapping_revision > good.mapping_revision
+        new_rules = resolve(load("systimax"))
+        new_rules["sale"][0]["number"] = {"value": "as saved"}
+        revision = save(cloud.stack.postgres, broken, new_rules)
+        changed = until(topics, broken, lambda one: one.mapping_revision == revision)
+        assert [sale.header.number for sale in changed.sales if sale.header] == ["as saved"]
         assert running.stop() == 0, running.log.read_text()
 
 

@@ -55,7 +55,7 @@ def test_a_format_refuses_the_other() -> None:
     ("text", "value"),
     [("S", True), ("n ", False), ("1", True), ("0", False), ("-1", True), ("Inactivo", False), ("", None)],
 )
-def test_booleans(text: str, value: bool | None) -> None:  # noqa: FBT001
+def test_booleans(text: str, value: bool | None) -> None:  # noqa: FBT001 -- a row of the table above
     assert boolean(text) is value
 
 
