@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from fluxion.clock import SystemClock
+from control.source import opened_source
 from fluxion.errors import MappingError
 from fluxion.registry import System
-from producers.sources.mysql import MySQLConfig, MySQLSource
 from schemas.mapping import check, restore, tables
 
 
@@ -15,22 +14,11 @@ def check_system(system: System, password: str, reached: dict[str, Any]) -> list
     Raises FluxionError where the database does not let us look.
     """
     template = restore(system.mapping)
-    place = {**system.connection, **reached}
-    config = MySQLConfig(
-        host=place["host"],
-        port=place["port"],
-        user=place["user"],
-        database=place["database"],
-        tables=tables(template),
-        password=password,
-    )
-    source = MySQLSource(config, SystemClock())
     faults: list[str] = []
-    try:
-        faults += [f"{fault.message}; {fault.mend}" for fault in source.check()]
-        check(template, source.catalogue(), len(system.stores))
-    except MappingError as fault:
-        faults.append(str(fault))
-    finally:
-        source.close()
+    with opened_source(system, tables(template), password, reached) as source:
+        try:
+            faults += [f"{fault.message}; {fault.mend}" for fault in source.check()]
+            check(template, source.catalogue(), len(system.stores))
+        except MappingError as fault:
+            faults.append(str(fault))
     return faults
