@@ -18,14 +18,17 @@ COMMANDS = {
     "tail": ("control.tail:app", "follow a topic in clear text"),
     "tenant": ("control.cli:tenant_app", "add, list: who owns stores and systems"),
     "store": ("control.cli:store_app", "add, list: the shops of a system"),
-    "system": ("control.cli:system_app", "add, list: point-of-sale systems and their templates"),
+    "system": ("control.cli:system_app", "add, list, check, replay, confirm-deletes: point-of-sale systems"),
+    "quarantine": ("control.quarantine_cli:app", "list, show, retry, discard: rows that could not be taken"),
+    "status": ("control.status_cli:app", "everything on one screen"),
+    "mapping": ("control.mapping_cli:app", "columns, test, diff, save, schema: a system's template"),
     "agent": ("producers.cli:app", "enrol, check, run, status: capture in the store"),
     "processor": ("stream_processors.cli:app", "run: raw change sets to canonical records (Faust)"),
     "sink": ("sinks.cli:sink_app", "run: canonical records into PostgreSQL"),
     "relay": ("sinks.cli:relay_app", "run: what PostgreSQL committed to the public topics"),
     "db": ("sinks.db_cli:app", "migrate: tables, roles and row policies"),
     "topics": ("control.topics:app", "create: every topic with its settings"),
-    "schemas": ("control.contracts:app", "register: the Avro contracts at the schema registry"),
+    "schemas": ("control.contracts:app", "register, check: the Avro contracts"),
 }
 
 

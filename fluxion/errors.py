@@ -89,6 +89,12 @@ class PositionLostError(FluxionError):
     exit_code = 78
 
 
+class AnotherSourceError(PositionLostError):
+    """The database is another one than the one that was read until now. Only a person may say that this is meant."""
+
+    code = "ANOTHER_SOURCE"
+
+
 class MappingError(FluxionError):
     """A template does not fit its own rules, or a source's tables."""
 
@@ -120,6 +126,14 @@ class FencedError(FluxionError):
     error_class = ErrorClass.CONNECTION
     retry = Retry.SOON
     exit_code = 70
+
+
+class TwoAgentsError(FencedError):
+    """Another agent ships for the same system. A new start would not help: one of the two is one too many."""
+
+    code = "TWO_AGENTS"
+    retry = Retry.AFTER_MENDING
+    exit_code = 78
 
 
 class TopicReplacedError(FluxionError):

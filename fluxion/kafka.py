@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from fluxion.errors import DependencyDownError
 from fluxion.log import get_logger
 
 # A row over 1 MiB is quarantined by the journal; a change set never exceeds this.
@@ -15,6 +16,7 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 # librdkafka writes a line for each try of each connection straight to standard error; we say it once in a while.
 _SAY_AGAIN_S = 10.0
 _CRITICAL = 2
+_PROBE_S = 3.0
 
 
 def _common(servers: str) -> dict[str, Any]:
@@ -44,6 +46,20 @@ def admin(servers: str) -> AdminClient:
     return AdminClient(_common(servers))
 
 
+def probe(servers: str) -> Callable[[], object]:
+    """Return what asks the brokers for a sign of life; it raises DependencyDownError after 3 s without one."""
+    client = admin(servers)
+
+    def ask() -> None:
+        try:
+            client.list_topics(timeout=_PROBE_S)
+        except KafkaException as fault:
+            message = f"Kafka at {servers} does not answer ({fault.args[0].str()})"
+            raise DependencyDownError(message, "check that it runs and FLUXION_KAFKA") from None
+
+    return ask
+
+
 def producer(servers: str, **more: str | float) -> Producer:
     """Return an idempotent producer, acks=all.
 
@@ -67,7 +83,8 @@ def producer(servers: str, **more: str | float) -> Producer:
 def consumer(servers: str, group: str, **more: str | float) -> Consumer:
     """Return a consumer that never commits by itself and starts at the beginning where it has no offset.
 
-    Sessions are short so that the partitions of a killed process move on within ten seconds.
+    Sessions are short so that the partitions of a killed process move on within ten seconds. It reads what is not committed
+    yet: shippers use transactions to fence one another, and what one aborts comes again with the same versions.
     """
     return Consumer(
         {
@@ -75,6 +92,7 @@ def consumer(servers: str, group: str, **more: str | float) -> Consumer:
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "isolation.level": "read_uncommitted",
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
             "session.timeout.ms": 10_000,
             "heartbeat.interval.ms": 2_000,

@@ -1,6 +1,6 @@
 """PostgreSQL connections, and the one place where psycopg's errors become ours, by SQLSTATE."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,16 @@ def connect(dsn: str, role: str | None = None) -> Connection[tuple[Any, ...]]:
         )
     link.prepare_threshold = 2
     return link
+
+
+def probe(dsn: str, role: str) -> Callable[[], object]:
+    """Return what asks PostgreSQL for a sign of life, as `role`; it raises what `connect` raises."""
+
+    def ask() -> None:
+        with connect(dsn, role) as link, translated("PostgreSQL"):
+            link.execute("select 1")
+
+    return ask
 
 
 @contextmanager

@@ -1,15 +1,16 @@
-"""The registry (tenants, stores, systems), read side, and the one write of a shipper: registering its journal.
+"""The registry (tenants, stores, systems), read side, and the two writes of a shipper: registering its journal, its session.
 
 Reads are made as `fluxion_stage`, which sees every tenant; nobody takes a tenant or a store from a payload.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
-from fluxion.errors import BusinessRuleError, ConfigurationError
+from fluxion.errors import BusinessRuleError, ConfigurationError, ErrorClass, FencedError, FluxionError, TwoAgentsError
 from fluxion.postgres import translated
 
 Link = Connection[tuple[Any, ...]]
@@ -115,3 +116,118 @@ def register_journal(link: Link, system_id: str, journal_id: str) -> int:
             [raised[0], journal_id, system_id, raised[1]],
         )
         return int(raised[1])
+
+
+class RestoredCopyError(FluxionError):
+    """The cloud knows more of a journal than the file that asks: a newer copy of it has shipped. It becomes a new journal."""
+
+    code = "RESTORED_COPY"
+    error_class = ErrorClass.CONNECTION
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a journal says of itself when it asks for a session.
+
+    last_sequence: what it had stored when its file was opened for the first time since its last session: later ones would
+    hide that an older copy was put back. session: the last one that this file opened, 0 for none.
+    """
+
+    journal_id: str
+    last_sequence: int
+    session: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """A shipper's right to ship for a system, until a newer one is opened. acknowledged: the sequence that the cloud knows."""
+
+    id: int
+    system_id: str
+    epoch: int
+    acknowledged: int
+
+
+_NEWER_JOURNAL = """
+select a.journal_id::text, a.epoch, s.host, a.enrolled_at
+from pos_integration.agents a left join pos_integration.sessions s on s.journal_id = a.journal_id
+where a.pos_system_id = %s and a.epoch > %s order by a.epoch desc, s.id desc limit 1
+"""
+_NEWER_SESSION = """
+select id, host, opened_at from pos_integration.sessions where pos_system_id = %s and id > %s order by id desc limit 1
+"""
+_KNOWN = """
+select coalesce(max(acknowledged), 0), coalesce(max(id), 0) from pos_integration.sessions
+where pos_system_id = %s and journal_id = %s
+"""
+_FENCE = "update pos_integration.sessions set fenced_at = now() where pos_system_id = %s and fenced_at is null"
+_OPEN = """
+insert into pos_integration.sessions (tenant_id, pos_system_id, journal_id, host, acknowledged, seen_at)
+select tenant_id, id, %s, %s, %s, now() from pos_integration.pos_systems where id = %s returning id
+"""
+_NOTE = """
+update pos_integration.sessions s set acknowledged = greatest(acknowledged, %s), seen_at = now()
+where id = %s and not exists (select from pos_integration.sessions n where n.pos_system_id = s.pos_system_id and n.id > s.id)
+"""
+_ONE_ONLY = (
+    "end one of the two agents; if this one should ship, move its journal.db away: it begins with a new snapshot"
+)
+
+
+def open_session(
+    link: Link, system_id: str, standing: Standing, host: str, note: Callable[[Session], None] = lambda _: None
+) -> Session:
+    """Open a session for a journal and fence every older one of the system. Registers the journal if it is new.
+
+    A journal goes on under its own epoch for as long as no newer one is registered for the system: its backlog is ordinary.
+    Once there is a newer one, it is refused (TwoAgentsError): its rows are older by definition, and letting it fence the
+    newer would stop a store. A file whose journal has shipped more than it holds, or has opened a session since that it
+    does not know, is a copy (RestoredCopyError). Both leave everything as it was.
+
+    note: writes the session down in the journal before PostgreSQL commits: a session that the journal does not know of
+    would make it a copy next time, one that never came to be does no harm. host: a name for people.
+    """
+    with translated("PostgreSQL"), link.transaction():
+        # (1) one at a time for each system
+        if not link.execute("select from pos_integration.pos_systems where id = %s for update", [system_id]).rowcount:
+            message = f"there is no system {system_id}"
+            raise ConfigurationError(message, "look the id up with `fluxion system list`")
+        # (2) a new journal gets the highest epoch; a known one keeps its own
+        epoch = register_journal(link, system_id, standing.journal_id)
+        newer = link.execute(_NEWER_JOURNAL, [system_id, epoch]).fetchone()
+        if newer:
+            message = (
+                f"two agents: since {newer[3]:%Y-%m-%d %H:%M} UTC journal {newer[0]} (epoch {newer[1]}, on"
+                f" {newer[2] or 'an unknown host'}) ships for system {system_id}, this one has epoch {epoch}"
+            )
+            raise TwoAgentsError(message, _ONE_ONLY)
+        # (3) a copy that was put back
+        known, last = link.execute(_KNOWN, [system_id, standing.journal_id]).fetchone() or (0, 0)
+        if known > standing.last_sequence:
+            message = (
+                f"Kafka has sequence {known} of journal {standing.journal_id}, which ends at {standing.last_sequence}"
+            )
+            raise RestoredCopyError(message, "it becomes a new journal")
+        if last > standing.session:
+            message = f"another copy of journal {standing.journal_id} has opened session {last} since"
+            raise RestoredCopyError(message, "it becomes a new journal")
+        # (4) the newest session is the one that counts
+        link.execute(_FENCE, [system_id])
+        opened = link.execute(_OPEN, [standing.journal_id, host, known, system_id]).fetchone()
+        assert opened is not None  # noqa: S101 -- the system is locked above
+        session = Session(int(opened[0]), system_id, epoch, known)
+        note(session)
+    return session
+
+
+def note_acknowledged(link: Link, session: Session, sequence: int) -> None:
+    """Write down that Kafka has everything up to `sequence`. TwoAgentsError where a newer session took over."""
+    with translated("PostgreSQL"), link.transaction():
+        if link.execute(_NOTE, [sequence, session.id]).rowcount:
+            return
+        newer = link.execute(_NEWER_SESSION, [session.system_id, session.id]).fetchone()
+    if newer is None:  # PostgreSQL was put back to a time before it
+        raise FencedError(f"PostgreSQL does not know session {session.id}", "start the agent again: it opens another")
+    found = f"session {newer[0]}, opened {newer[2]:%Y-%m-%d %H:%M} UTC on {newer[1]}"
+    message = f"two agents: {found}, took over system {session.system_id} from session {session.id}"
+    raise TwoAgentsError(message, _ONE_ONLY)

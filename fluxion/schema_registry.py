@@ -7,8 +7,9 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from fluxion.clock import SystemClock
 from fluxion.errors import ConfigurationError, DependencyDownError
-from fluxion.log import get_logger
+from fluxion.progress import Progress
 
 TIMEOUT_S = 5
 _NOT_FOUND, _CONFLICT, _SERVER_ERROR = 404, 409, 500
@@ -23,13 +24,22 @@ class UnknownSchemaError(ConfigurationError):
 class SchemaRegistry:
     """Looks schemas up and registers them. Each answer is kept for the life of the process: ids never change.
 
-    Look-ups wait for a registry that is down, a second at a time and saying so; `wait=False` raises instead.
+    Look-ups wait for a registry that is down, a second at a time; `wait=False` raises instead. `waiting` is told each second
+    what is waited for; without it a line says so at once and then every 10 s.
     """
 
-    def __init__(self, url: str, *, wait: bool = True, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        wait: bool = True,
+        sleep: Callable[[float], None] = time.sleep,
+        waiting: Callable[[str, str], None] | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._wait = wait
         self._sleep = sleep
+        self._waiting = waiting or Progress(SystemClock()).waiting
         self._texts: dict[int, str] = {}
         self._ids: dict[tuple[str, str], int] = {}
 
@@ -45,6 +55,10 @@ class SchemaRegistry:
             self._ids[subject, text] = int(self._call(f"/subjects/{subject}", {"schema": text})["id"])
         return self._ids[subject, text]
 
+    def answers(self) -> None:
+        """Ask for a sign of life; raises DependencyDownError or ConfigurationError, whether it waits otherwise or not."""
+        self._once("/config", None, None)
+
     def register(self, subject: str, text: str, compatibility: str) -> int:
         """Register `text` and set the subject's compatibility; the same text again is the same id."""
         schema_id = int(self._call(f"/subjects/{subject}/versions", {"schema": text})["id"])
@@ -58,7 +72,7 @@ class SchemaRegistry:
             except DependencyDownError as fault:
                 if not self._wait:
                     raise
-                get_logger().warning("schema registry down, waiting", reason=fault.message)
+                self._waiting("schema registry", fault.message)
                 self._sleep(1.0)
 
     def _once(self, path: str, body: dict[str, str] | None, method: str | None) -> dict[str, Any]:

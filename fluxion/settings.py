@@ -8,6 +8,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fluxion.errors import ConfigurationError
 
+# The help of `--metrics-port`, the one setting that is an option too: several processes on one machine need several ports.
+METRICS_PORT = "port of /metrics, /healthz and /readyz; 0: any free one [default: FLUXION_METRICS_PORT, or off]"
+
 
 class Settings(BaseSettings):
     """What every process of the cloud needs to find the services. The defaults are those of the local stack."""
@@ -21,9 +24,20 @@ class Settings(BaseSettings):
     schema_registry: str = Field(
         "http://127.0.0.1:28081/apis/ccompat/v7", pattern="^https?://.", description="Confluent API of the registry"
     )
-    log_format: str = Field("text", pattern="^(text|json)$")
+    log_format: str = Field(
+        "text", pattern="^(text|json)$", description="logs on standard error: text for a person, json for a collector"
+    )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65_535, description="port of /metrics, /healthz and /readyz; 0: any free one; empty: off"
+    )
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="address that the metrics' port listens on")
     source_password: SecretStr | None = Field(None, description="the agent's password at the point-of-sale database")
     work_dir: Path | None = Field(None, description="where a processor notes the batch in work")
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _off_where_empty(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("database")
     @classmethod
@@ -33,10 +47,10 @@ class Settings(BaseSettings):
         return value
 
 
-def load_settings() -> Settings:
-    """Read the environment; raises ConfigurationError naming the variable."""
+def load_settings(*, metrics_port: int | None = None) -> Settings:
+    """Read the environment; raises ConfigurationError naming the variable. metrics_port: an option, which goes first."""
     try:
-        return Settings()
+        return Settings() if metrics_port is None else Settings(metrics_port=metrics_port)
     except ValidationError as fault:
         first = fault.errors()[0]
         name = "FLUXION_" + "_".join(str(part) for part in first["loc"]).upper()

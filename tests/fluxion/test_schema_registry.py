@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from structlog.testing import capture_logs
 
 from deploy import stack as local_stack
 from deploy.stack import Stack
 from fluxion.errors import ConfigurationError, DependencyDownError
+from fluxion.progress import Progress
 from fluxion.schema_registry import SchemaRegistry
+from tests.support.clocks import HandClock
 
 TEXT = json.dumps({"type": "record", "name": "Probe", "fields": [{"name": "id", "type": "long"}]})
 
@@ -83,3 +86,19 @@ def failing_registry() -> Iterator[str]:
 def test_a_registry_that_fails_is_down_and_not_our_mistake(failing_registry: str) -> None:
     with pytest.raises(DependencyDownError, match="database is gone"):
         SchemaRegistry(failing_registry, wait=False).schema_text(1)
+
+
+def test_a_wait_is_said_at_once_and_then_every_ten_seconds() -> None:
+    clock = HandClock()
+
+    def nap(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now > 121:
+            raise InterruptedError
+
+    progress = Progress(clock)
+    registry = SchemaRegistry("http://127.0.0.1:1", sleep=nap, waiting=progress.waiting)
+    with capture_logs() as lines, pytest.raises(InterruptedError):
+        registry.schema_text(1)
+    assert [line["dependency"] for line in lines] == ["schema registry"] * 3
+    assert progress.count == 22
