@@ -10,11 +10,16 @@ import typer
 from fluxion.clock import SystemClock
 from fluxion.errors import FluxionError
 from fluxion.log import get_logger, setup_logging
-from fluxion.settings import load_settings
+from fluxion.observe import observe
+from fluxion.postgres import STAGE
+from fluxion.progress import RESTART_ME
+from fluxion.settings import METRICS_PORT, load_settings
 from producers.agent import Agent
-from producers.home import JOURNAL, read_config
-from producers.journal import Journal
+from producers.home import read_config
+from producers.rewind import rewind as ship_again
 from producers.sources.mysql import MySQLSource
+from producers.sources.mysql.connection import ask
+from producers.standing import read_again, standing_of
 
 app = typer.Typer(
     help="Capture in the store: source → journal → Kafka.",
@@ -24,7 +29,6 @@ app = typer.Typer(
 )
 
 Home = Annotated[Path, typer.Option(help="the agent's folder; one system for life")]
-_RESTART_ME = 70
 
 
 @app.command()
@@ -48,11 +52,13 @@ def enrol(
 
 
 @app.command()
-def run(home: Home) -> None:
-    """Capture and ship until SIGTERM. Needs the source, Kafka and the schema registry; PostgreSQL not."""
-    settings = load_settings()
+def run(home: Home, metrics_port: Annotated[int | None, typer.Option(help=METRICS_PORT)] = None) -> None:
+    """Capture and ship until SIGTERM. Capture needs the source alone; shipping Kafka, schema registry and PostgreSQL."""
+    settings, clock = load_settings(metrics_port=metrics_port), SystemClock()
     setup_logging("agent", settings.log_format)
-    agent = Agent(home, read_config(home), settings, SystemClock())
+    config = read_config(home)
+    probes = {"source": lambda: ask(config.mysql(settings))}
+    agent = Agent(home, config, settings, clock, observe("agent", settings, STAGE, clock, probes))
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last is Windows' own
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: agent.stop())
@@ -62,7 +68,7 @@ def run(home: Home) -> None:
         raise
     except Exception:  # noqa: BLE001 -- a surprise: the log has the trace, the exit code asks to be started again
         get_logger().exception("the agent ends on an error that it does not know")
-        raise typer.Exit(_RESTART_ME) from None
+        raise typer.Exit(RESTART_ME) from None
 
 
 @app.command()
@@ -75,36 +81,41 @@ def check(home: Home) -> None:
     finally:
         source.close()
     for fault in faults:
-        typer.echo(f"{fault.code}: {fault.message}; {fault.mend}")
-    if faults:
+        word = "warning: " if fault.warning else ""
+        typer.echo(f"{word}{fault.code}: {fault.message}; {fault.mend}")
+    if not all(fault.warning for fault in faults):
         raise typer.Exit(1)
     typer.echo(f"{config.address}/{config.database} can be captured: {', '.join(sorted(config.tables))}")
 
 
 @app.command()
+def resnapshot(
+    home: Home, table: Annotated[list[str] | None, typer.Option(help="only this table; may be repeated")] = None
+) -> None:
+    """Have the tables read again while the stream goes on; the running agent begins within 2 s.
+
+    An agent that waits because its position is lost, or because the database is another one, begins anew with all of them.
+    """
+    typer.echo(read_again(home, table or [], SystemClock()))
+
+
+@app.command()
 def status(home: Home, *, as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False) -> None:
-    """Say where the agent stands; reads the journal only, also while the agent runs."""
-    config = read_config(home)
-    journal = Journal(home / JOURNAL, SystemClock())
-    state = journal.state()
-    journal.close()
-    found = {
-        "system_id": config.system_id,
-        "epoch": config.epoch,
-        "journal_id": state.journal_id,
-        "snapshot": "whole" if state.stream_position is not None else "under way",
-        "position": state.stream_position or state.snapshot_position,
-        "sequence": state.last_sequence,
-        "acknowledged": state.acknowledged,
-        "unshipped": state.unshipped,
-        "rows": state.next_number - 1,
-        "quarantined": state.quarantined,
-    }
+    """Say where the agent stands; reads the agent's folder only, also while the agent runs."""
+    found = standing_of(home, SystemClock())
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
     else:
         for name, value in found.items():
-            typer.echo(f"{name:<14}{value}")
+            if value is not None:
+                typer.echo(f"{name:<16}{value}")
+
+
+@app.command()
+def rewind(home: Home, to: Annotated[str, typer.Option(help="a sequence, or a time such as 2026-11-20T08:00")]) -> None:
+    """Have the agent ship again what its journal still holds from there on. End the agent first; nothing is doubled."""
+    done = ship_again(home, to, SystemClock())
+    typer.echo(f"{done.entries} entries, from sequence {done.first} on, are shipped again once the agent runs")
 
 
 if __name__ == "__main__":

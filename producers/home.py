@@ -3,16 +3,21 @@
 import json
 import sqlite3
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from fluxion.clock import Clock, instant
 from fluxion.errors import ConfigurationError
 from fluxion.settings import Settings
 from producers.packing import Sender
+from producers.source import Bound
 from producers.sources.mysql import MySQLConfig
+from schemas.settings import POLICIES, SyncSettings
 
 CONFIG, JOURNAL, LOCK = "agent.toml", "journal.db", "agent.lock"
 
@@ -28,12 +33,40 @@ class SourceSection(BaseModel):
     password: SecretStr | None = None
 
 
+class BoundSection(BaseModel):
+    """[[snapshot.bounds]]: a table that is read from `history_days` ago on; see `source.Bound`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    column: str
+    header: str | None = None
+    link: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+
+class SnapshotSection(BaseModel):
+    """[snapshot]: what the agent needs of the system's settings and template; enrolment writes it."""
+
+    history_days: int = Field(SyncSettings().history_days, ge=1)
+    time_zone: str = "America/Caracas"
+    position_lost: str = Field(SyncSettings().position_lost, pattern=f"^({'|'.join(POLICIES)})$")
+    bounds: tuple[BoundSection, ...] = ()
+
+    def at(self, clock: Clock) -> dict[str, Bound]:
+        """Return the bounds of a run that begins now."""
+        now = instant(clock.micros()).astimezone(ZoneInfo(self.time_zone))
+        value = (now - timedelta(days=self.history_days)).replace(microsecond=0).isoformat()
+        return {one.table: Bound(one.column, value, one.header, one.link, one.key) for one in self.bounds}
+
+
 class AgentConfig(BaseModel):
     """agent.toml."""
 
     system_id: str
     epoch: int = Field(ge=1, le=65_535)
     source: SourceSection
+    snapshot: SnapshotSection = SnapshotSection()
 
     def sender(self, journal_id: str) -> Sender:
         """Return what every change set says of its origin."""
@@ -79,13 +112,33 @@ def write_config(home: Path, config: AgentConfig) -> None:
         f"port = {source.port}",
         f"user = {_text(source.user)}",
         f"database = {_text(source.database)}",
-        f"tables = [{', '.join(_text(table) for table in source.tables)}]",
+        f"tables = {_texts(source.tables)}",
     ]
     if source.password:
         lines.append(f"password = {_text(source.password.get_secret_value())}")
+    lines += _snapshot(config.snapshot)
     path = home / CONFIG
     path.touch(mode=0o600)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _snapshot(section: SnapshotSection) -> list[str]:
+    lines = [
+        "",
+        "[snapshot]  # from the template and the sync settings: enrol again after they were changed",
+        f"history_days = {section.history_days}",
+        f"time_zone = {_text(section.time_zone)}",
+        f"position_lost = {_text(section.position_lost)}",
+    ]
+    for bound in section.bounds:
+        lines += ["", "[[snapshot.bounds]]", f"table = {_text(bound.table)}", f"column = {_text(bound.column)}"]
+        if bound.header is not None:
+            lines += [f"header = {_text(bound.header)}", f"link = {_texts(bound.link)}", f"key = {_texts(bound.key)}"]
+    return lines
+
+
+def _texts(values: Iterable[str]) -> str:
+    return f"[{', '.join(_text(value) for value in values)}]"
 
 
 def _text(value: str) -> str:
@@ -99,7 +152,8 @@ def only_one(home: Path) -> Iterator[None]:
 
     SQLite's lock works on every system and goes with its process, however that ends.
     """
-    link = sqlite3.connect(home / LOCK, timeout=0, isolation_level=None)
+    # (a moment, for whoever only looks whether we run)
+    link = sqlite3.connect(home / LOCK, timeout=1, isolation_level=None)
     try:
         try:
             link.execute("begin exclusive")
@@ -108,3 +162,13 @@ def only_one(home: Path) -> Iterator[None]:
         yield
     finally:
         link.close()
+
+
+def is_running(home: Path) -> bool:
+    """Tell whether an agent runs in the folder."""
+    with closing(sqlite3.connect(home / LOCK, timeout=0)) as link:
+        try:
+            link.execute("select count(*) from sqlite_master")
+        except sqlite3.OperationalError:
+            return True
+    return False

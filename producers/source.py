@@ -45,6 +45,9 @@ class Capture(Struct, frozen=True):
     A transaction too large for memory comes as several Captures: `part` counts from 0, `last_part` is true in the last;
     the others carry the position in front of the transaction, so that a crash between them reads it whole again.
     An end in a stream's Capture says that the table was emptied there (TRUNCATE, DROP).
+    resnapshot: tables whose rows changed in a way that the log does not tell by rows (ALTER TABLE, another table renamed to
+    this name, a rollback that left some rows); they must be read again. That is asked for, durably, before or together with
+    storing this Capture's position, whether it has rows or not.
     """
 
     kind: Literal["snapshot", "stream"]
@@ -56,29 +59,41 @@ class Capture(Struct, frozen=True):
     stream_start: Position | None = None
     part: int = 0
     last_part: bool = True
+    resnapshot: list[str] = []
+
+
+def table_of(capture: Capture) -> str:
+    """Return the table that a snapshot's Capture reads."""
+    return capture.layouts[0].table if capture.layouts else capture.ends[0].table if capture.ends else ""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Which rows of a table a snapshot reads: those whose `column` is not below `value` (the column's canonical text).
+    """Which rows of a table a snapshot reads: those whose `column` is not below `value`, and those where it is NULL.
 
-    header, link: for a table of lines the bound is its header's: `column` is one of the table `header`, which the line
-    names by its columns `link`, in the order of the header's primary key.
+    value: a moment in ISO 8601; with a zone it is written as the column's type wants it (a datetime is the local time of
+    that zone). header, link, key: for a table of lines the bound is its header's: `column` is one of the table `header`,
+    whose columns `key` (empty: its primary key, in the order of its columns) the line names by its columns `link`.
     """
 
     column: str
     value: str
     header: str | None = None
     link: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that keeps a source from being captured, and what mends it; one sentence each."""
+    """Something that keeps a source from being captured, and what mends it; one sentence each.
+
+    warning: it does not keep us from capturing, but will lose or delay something one day.
+    """
 
     code: str
     message: str
     mend: str
+    warning: bool = False
 
 
 # Table → its bound; a table that is not in here is read whole.
@@ -86,8 +101,9 @@ Bounds = Mapping[str, Bound]
 
 
 class Source(Protocol):
-    """A point-of-sale database as a stream of changes. One thread drives it; `close` may come from another.
+    """A point-of-sale database as a stream of changes.
 
+    One thread drives it, but `resnapshot` may be driven by another beside `stream`; `close` may come from any.
     Every method raises only FluxionError: driver errors are translated where the driver is called.
     """
 
@@ -98,18 +114,24 @@ class Source(Protocol):
     def snapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
         """Read the tables, consistent at one position, without locks, in chunks by key; ends each with a CaptureEnd.
 
-        `after` None begins; else the position of the last stored chunk: the run goes on behind it, on a new read view,
-        and keeps the `stream_start` of its beginning, so that what changed meanwhile comes once more by the stream.
-        Memory is bounded by a chunk.
+        Tables of lines come behind all others, in the order in which `bounds` names them. `after` None begins; else the
+        position of the last stored chunk: the run goes on behind it, on a new read view, and keeps the `stream_start` of its
+        beginning, so that what changed meanwhile comes once more by the stream; PositionLostError at once where that place
+        is gone. Memory is bounded by a chunk.
         """
         ...
 
     def resnapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
         """Read the tables again while the stream goes on: every chunk is a SELECT of its own on current data.
 
-        The SELECT is made when the next Capture is asked for. Its caller journals no stream row between asking and having
-        journaled what it got, so that no older state is stored behind a newer one. `after` as in `snapshot`.
+        The SELECT is made when the next Capture is asked for, and sees whatever `stream` of this source has yielded. Its
+        caller journals no stream row between asking and having journaled what it got, so that no older state is stored
+        behind a newer one. `after` as in `snapshot`, but there is no `stream_start`.
         """
+        ...
+
+    def estimate(self, tables: frozenset[str], bounds: Bounds) -> int:
+        """Return about how many rows a snapshot will read, within 10 s."""
         ...
 
     def stream(self, after: Position) -> Iterator[Capture]:

@@ -1,19 +1,12 @@
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from fluxion.clock import SystemClock
-from fluxion.errors import ConfigurationError
-from producers.journal import KEPT_MICROS, MAX_ROW_BYTES, Journal
-from producers.source import Capture
-from tests.producers.captures import StillClock, change, chunk
-from tests.support.local import ROOT
+from fluxion.errors import ConfigurationError, TwoAgentsError
+from fluxion.registry import Session, Standing
+from producers.journal import KEPT_MICROS, MAX_ROW_BYTES, Journal, Place, Rewound, prepare
+from producers.source import Bound, Capture, CaptureEnd
+from tests.producers.captures import ITEMS, StillClock, change, chunk, part, streaming
 
 
 @pytest.fixture
@@ -21,12 +14,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
-def streaming(path: Path, clock: StillClock | None = None) -> Journal:
-    """A journal whose first snapshot, one row, is whole: sequence 1, row 1."""
-    journal = Journal(path, clock or StillClock(), create=True)
-    journal.append([chunk("s1", ["read"], end="items")])
-    journal.finish_snapshot()
-    return journal
+def kept(journal: Journal) -> list[int]:
+    return [row[0] for row in journal._link.execute("select sequence from entries order by 1")]
 
 
 def test_rows_and_captures_are_numbered_from_one_and_on_after_reopening(path: Path) -> None:
@@ -42,7 +31,7 @@ def test_rows_and_captures_are_numbered_from_one_and_on_after_reopening(path: Pa
         (4, [5]),
     ]
     state = again.state()
-    assert (state.stream_position, state.last_sequence, state.next_number) == ("p3", 4, 6)
+    assert (state.stream_position, state.last_sequence, state.next_number, state.rows) == ("p3", 4, 6, 5)
     again.close()
 
 
@@ -56,34 +45,81 @@ def test_a_capture_without_rows_moves_the_position_and_takes_no_sequence(path: P
 
 def test_no_stream_row_before_the_snapshot_is_whole(path: Path) -> None:
     journal = Journal(path, StillClock(), create=True)
+    run = journal.request_run("first", ["items"], {})
     journal.append([chunk("s1", ["a"])])
     with pytest.raises(ValueError, match="before the snapshot"):
         journal.append([change("p1", ["b"])])
     assert journal.state().last_sequence == 1
     journal.append([chunk("s2", ["c"], end="items")])
-    journal.finish_snapshot()
+    journal.finish_run(run)
     assert journal.state().stream_position == "start"
     journal.close()
 
 
-def test_a_snapshot_that_begins_again_ends_at_its_own_first_row(path: Path) -> None:
+def test_a_snapshot_that_resumes_keeps_its_first_row_and_where_its_stream_starts(path: Path) -> None:
     journal = Journal(path, StillClock(), create=True)
-    journal.append([chunk("s1", ["deleted before the second run", "b"], start="one")])
-    journal.append([chunk("s1", ["b"], start="two"), chunk("s2", [], start="two", end="items")])
-    journal.finish_snapshot()
-    assert journal.unshipped()[-1].snapshot_first == 3
-    assert journal.state().stream_position == "two"
-    journal.close()
-
-
-def test_a_snapshot_that_resumes_keeps_its_first_row(path: Path) -> None:
-    journal = Journal(path, StillClock(), create=True)
+    run = journal.request_run("first", ["items"], {"items": Bound("id", "5")})
     journal.append([chunk("s1", ["a"], start="one")])
     journal.close()
     again = Journal(path, StillClock())
-    again.append([chunk("s2", ["b"], start="one", end="items")])
-    assert again.unshipped()[-1].snapshot_first == 1
+    found = again.run()
+    assert found is not None
+    assert (found.id, found.position, found.stream_start, found.rows) == (run, "s1", "one", 1)
+    assert (found.tables, found.bounds, found.started_at) == (["items"], {"items": Bound("id", "5")}, 1_000_000)
+    again.append([chunk("s2", ["b"], start="one, read again", end="items")])
+    again.finish_run(run)
+    assert again.unshipped()[-1].ends_from == 1
+    assert again.state().stream_position == "one"
+    assert again.run() is None
     again.close()
+
+
+def test_a_first_run_supersedes_all_others_and_stops_the_stream(path: Path) -> None:
+    journal = streaming(path)
+    queued = journal.request_run("again", ["stock"], {})
+    first = journal.request_run("first", ["items"], {})
+    assert journal.state().stream_position is None
+    journal.append([chunk("t1", ["a"], start="two"), chunk("t2", [], start="two", end="items")])
+    journal.finish_run(queued)  # of a run that is no more: no change
+    assert journal.state().stream_position is None
+    journal.finish_run(first)
+    assert journal.state().stream_position == "two"
+    assert journal.unshipped()[-1].ends_from == 2
+    assert journal.run() is None
+    journal.close()
+
+
+def test_tables_are_read_again_while_the_stream_goes_on(path: Path) -> None:
+    journal = streaming(path)
+    first, second = (journal.request_run("again", [table], {}) for table in ("items", "stock"))
+    again = Capture("snapshot", "s1", [ITEMS], [], [], 5)
+    journal.append([change("p1", ["a"])])
+    journal.append([again])
+    journal.append([change("p2", ["b"])])
+    journal.append([Capture("snapshot", "s2", [ITEMS], [], [CaptureEnd("items")], 5)])
+    assert journal.unshipped()[-1].ends_from == 3, "the number that was next when the run's first chunk was stored"
+    assert journal.state().stream_position == "p2"
+    journal.finish_run(first)
+    run = journal.run()
+    assert run is not None
+    assert (run.id, run.position) == (second, None)
+    assert journal.state().stream_position == "p2"
+    journal.close()
+
+
+def test_an_end_in_the_stream_says_the_number_that_was_next_there(path: Path) -> None:
+    journal = streaming(path)
+    journal.append([change("p1", ["a", "b"]), Capture("stream", "p2", [], [], [CaptureEnd("items")], 5)])
+    assert journal.unshipped()[-1].ends_from == 4
+    journal.close()
+
+
+def test_a_chunk_that_nobody_asked_for_is_refused(path: Path) -> None:
+    journal = streaming(path)
+    with pytest.raises(ValueError, match="no run"):
+        journal.append([chunk("s9", ["a"])])
+    assert journal.state().last_sequence == 1
+    journal.close()
 
 
 def test_a_row_over_the_limit_is_set_aside_and_keeps_its_number(path: Path) -> None:
@@ -92,31 +128,31 @@ def test_a_row_over_the_limit_is_set_aside_and_keeps_its_number(path: Path) -> N
     entries = journal.unshipped(limit_bytes=10**9)
     assert [entry.numbers for entry in entries[1:]] == [[2, 4], [5]]
     assert [row.values[1] for row in entries[1].capture.rows] == ["a", "c"]
-    kept = journal._link.execute("select number, sequence, source_table, length(body) from quarantined").fetchall()
-    assert kept[0][:3] == (3, 2, "items")
-    assert kept[0][3] > MAX_ROW_BYTES
+    aside = journal._link.execute("select number, sequence, source_table, length(body) from quarantined").fetchall()
+    assert aside[0][:3] == (3, 2, "items")
+    assert aside[0][3] > MAX_ROW_BYTES
+    assert journal.state().quarantined == 1
     journal.close()
 
 
 def test_acknowledged_entries_stay_seven_days(path: Path) -> None:
     clock = StillClock()
     journal = streaming(path, clock)
-    journal.append([change("p1", ["a"])])
-    journal.acknowledge(1)
+    journal.append([change("p1", ["a"]), change("p2", ["b"])])
+    journal.acknowledge(Place(2, "p1"))
     clock.now += KEPT_MICROS + 1
-    journal.append([change("p2", ["b"])])
-    sequences = [row[0] for row in journal._link.execute("select sequence from entries order by 1")]
-    assert sequences == [2, 3], "what Kafka has not is never deleted, however old"
+    journal.append([change("p3", ["c"])])
+    assert kept(journal) == [2, 3, 4], "what Kafka has not is never deleted, however old; nor the last that it has"
     journal.close()
 
 
 def test_acknowledging_never_goes_back(path: Path) -> None:
     journal = streaming(path)
     journal.append([change("p1", ["a"]), change("p2", ["b"])])
-    journal.acknowledge(2)
-    journal.acknowledge(1)
+    journal.acknowledge(Place(2, "p1"))
+    journal.acknowledge(Place(1, "s1"))
     assert [entry.sequence for entry in journal.unshipped()] == [3]
-    assert journal.acknowledged_position() == "p1"
+    assert journal.place() == Place(2, "p1")
     journal.close()
 
 
@@ -124,67 +160,107 @@ def test_unshipped_keeps_within_its_limits_but_gives_one_at_least(path: Path) ->
     journal = streaming(path)
     journal.append([change("p1", ["a"] * 10), change("p2", ["b"] * 10)])
     assert [entry.sequence for entry in journal.unshipped(limit_rows=11)] == [1, 2]
-    journal.acknowledge(1)
+    journal.acknowledge(Place(1, "s1"))
     assert [entry.sequence for entry in journal.unshipped(limit_rows=5)] == [2]
     journal.close()
 
 
-def test_a_file_that_is_no_journal_is_refused(path: Path) -> None:
-    path.write_text("not a database, only some text that is long enough to be looked at")
-    with pytest.raises(ConfigurationError, match="no journal"):
-        Journal(path, StillClock())
+def test_a_missing_journal_is_not_made_by_opening_it(path: Path) -> None:
     with pytest.raises(ConfigurationError, match="enrol"):
-        Journal(path.with_name("missing.db"), StillClock())
+        Journal(path, StillClock())
+    assert not path.exists()
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(st.integers(0, 4), max_size=4), max_size=6))
-def test_numbers_are_never_given_twice_and_order_is_kept(tmp_path: Path, groups: list[list[int]]) -> None:
-    path = tmp_path / f"{time.monotonic_ns()}.db"
-    streaming(path).close()
-    wanted = ["read"]
-    for group in groups:  # each group in a process of its own, as far as the journal can tell
-        journal = Journal(path, StillClock())
-        captures = []
-        for count in group:
-            values = [f"v{len(wanted) + index}" for index in range(count)]
-            captures.append(change(f"p{len(wanted)}", values))
-            wanted += values
-        journal.append(captures)
-        journal.close()
-    journal = Journal(path, StillClock())
-    entries = journal.unshipped(10**6, 10**9)
-    assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
-    assert [number for entry in entries for number in entry.numbers] == list(range(1, len(wanted) + 1))
-    assert [row.values[1] for entry in entries for row in entry.capture.rows] == wanted
+def test_a_clock_at_2015_or_hours_ahead_changes_neither_numbers_nor_what_is_kept_for_shipping(path: Path) -> None:
+    clock = StillClock()
+    journal = streaming(path, clock)
+    years = 365 * 24 * 3600 * 1_000_000
+    for step, at in enumerate([56 * years, 45 * years, 56 * years + 7_200_000_000, 0, 80 * years, 56 * years]):
+        clock.now = at
+        journal.append([change(f"p{step}", ["a"])])
+    assert [entry.numbers for entry in journal.unshipped()] == [[n] for n in range(1, 8)]
+    journal.acknowledge(Place(3, "p1"))
+    clock.now = 99 * years
+    for step in range(40):
+        journal.append([change(f"q{step}", ["a"])])
+    assert kept(journal) == list(range(3, 48)), "however far ahead: what is not acknowledged, and the last that is"
+    clock.now = 0
+    journal.acknowledge(Place(20, "q12"))
+    journal.append([change("r", ["a"])])
+    assert journal.unshipped()[0].sequence == 21
     journal.close()
 
 
-_WRITER = """
-import itertools, sys
-from pathlib import Path
-from fluxion.clock import SystemClock
-from producers.journal import Journal
-from tests.producers.captures import change
-journal = Journal(Path(sys.argv[1]), SystemClock())
-for n in itertools.count(1):
-    journal.append([change(f"p{n}a", [f"{n}"]), change(f"p{n}", [f"{n}", f"{n}"])])
-    print(n, flush=True)
-"""
-
-
-def test_a_kill_in_the_middle_leaves_rows_and_position_together(path: Path) -> None:
-    streaming(path).close()
-    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    with writer:
-        assert writer.stdout is not None
-        last_told = [int(writer.stdout.readline()) for _ in range(20)][-1]
-        writer.send_signal(signal.SIGKILL)
-    journal = Journal(path, SystemClock())
-    entries = journal.unshipped(10**6, 10**9)
-    last: Capture = entries[-1].capture
-    assert journal.state().stream_position == last.position
-    assert not last.position.endswith("a"), "two Captures were appended together"
-    assert int(last.position[1:]) >= last_told, "what was stored is there"
-    assert [n for entry in entries for n in entry.numbers] == list(range(1, journal.state().next_number))
+def test_a_rewind_ships_what_is_kept_again_with_the_same_numbers(path: Path) -> None:
+    clock = StillClock()
+    journal = streaming(path, clock)
+    for step in range(5):
+        clock.now += 1_000
+        journal.append([change(f"p{step}", ["a", "b"])])
+    before = journal.unshipped()
+    journal.acknowledge(Place(5, "p3"))
+    assert journal.rewind_to_sequence(3) == Rewound(3, 3)
+    assert journal.unshipped() == before[2:]
+    assert journal.place() == Place(2, "p0")
+    journal.acknowledge(Place(6, "p4"))
+    assert journal.rewind_to_time(clock.now - 1_500) == Rewound(5, 2)
+    assert journal.rewind_to_sequence(0) == Rewound(1, 4)
+    assert journal.unshipped() == before
+    assert journal.place() == Place(0, "")
+    with pytest.raises(ConfigurationError, match="not shipped yet"):
+        journal.rewind_to_sequence(1)
+    with pytest.raises(ConfigurationError, match="since that time"):
+        journal.rewind_to_time(clock.now + 1)
     journal.close()
+
+
+def test_a_rewind_into_a_split_transaction_goes_back_to_its_beginning(path: Path) -> None:
+    journal = streaming(path)
+    journal.append([change("p1", ["a"]), part("p1", ["b"], 0), part("p1", ["c"], 1), part("p2", ["d"], 2, last=True)])
+    journal.acknowledge(Place(5, "p2"))
+    assert journal.rewind_to_sequence(5) == Rewound(3, 3)
+    assert journal.place() == Place(2, "p1")
+    journal.close()
+
+
+def test_a_rewind_goes_back_as_far_as_entries_are_kept(path: Path) -> None:
+    clock = StillClock()
+    journal = streaming(path, clock)
+    journal.append([change(f"p{step}", ["a"]) for step in range(5)])
+    journal.acknowledge(Place(4, "p2"))
+    clock.now += KEPT_MICROS + 1
+    journal.append([change("q", ["a"])])
+    assert journal.rewind_to_sequence(1) == Rewound(4, 1)
+    assert [entry.sequence for entry in journal.unshipped()] == [4, 5, 6, 7]
+    journal.close()
+
+
+def test_a_session_makes_the_place_of_the_next_start_the_one_to_compare(path: Path) -> None:
+    """Another start with PostgreSQL away must not hide that an older copy was put back."""
+    streaming(path).close()
+    prepare(path)
+    journal = Journal.for_shipping(path, StillClock())
+    assert journal.standing() == Standing(journal.journal_id, 1, 0)
+    journal.append([change("p1", ["a"])])
+    prepare(path)
+    assert journal.standing().last_sequence == 1, "as it was when the file was opened first"
+    journal.note_session(Session(7, "system", 3, 0))
+    assert journal.standing() == Standing(journal.journal_id, 2, 7)
+    assert journal.state().epoch == 3
+    prepare(path)
+    journal.append([change("p2", ["a"])])
+    assert journal.standing() == Standing(journal.journal_id, 2, 7)
+    journal.close()
+
+
+def test_a_fenced_journal_does_not_take_the_system_back_by_being_started_again(path: Path) -> None:
+    streaming(path).close()
+    journal = Journal.for_shipping(path, StillClock())
+    journal.note_fenced("two agents: session 8 on another host took over")
+    journal.close()
+    prepare(path)
+    again = Journal.for_shipping(path, StillClock())
+    with pytest.raises(TwoAgentsError, match="another host"):
+        again.standing()
+    assert again.state().fenced is not None
+    again.close()

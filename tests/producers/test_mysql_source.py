@@ -7,7 +7,7 @@ import pytest
 
 from fluxion.errors import AccessDeniedError, DependencyDownError, PositionLostError, SourceNotReadyError
 from producers.source import Capture
-from producers.sources.mysql import snapshot
+from producers.sources.mysql import chunks
 from tests.producers.conftest import Shop, rows, take
 
 
@@ -51,7 +51,7 @@ def test_chunks_are_bounded(items: Shop) -> None:
     assert [len(capture.rows) for capture in captures] == [500, 500, 201]
     assert [len(capture.ends) for capture in captures] == [0, 0, 1]
     items.run("create table big (id int primary key, t longtext)")
-    items.run(f"insert into big select seq, repeat('x', {snapshot.CHUNK_CHARACTERS // 2}) from seq_1_to_5")
+    items.run(f"insert into big select seq, repeat('x', {chunks.CHUNK_CHARACTERS // 2}) from seq_1_to_5")
     assert [len(capture.rows) for capture in items.snapshot("big")] == [2, 2, 1]
 
 

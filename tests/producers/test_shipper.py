@@ -1,114 +1,106 @@
-import threading
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
-from fluxion import kafka
 from fluxion.clock import SystemClock
-from fluxion.schema_registry import SchemaRegistry
 from producers.journal import Journal
-from producers.packing import Sender
-from producers.shipper import Shipper
-from schemas.codec import Decoder, schema_text
-from schemas.records import ChangeSet
-from schemas.topics import CHANGES, PARTITIONS
+from producers.packing import MAX_ROWS
+from schemas.identity import version_of
 from tests.conftest import Cloud
-from tests.producers.captures import change, chunk
+from tests.producers.captures import change, part, streaming
+from tests.producers.shipping import asked, records_of, registered_system, sessions_of, shipping, state_of, until
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.db"
-    journal = Journal(path, SystemClock(), create=True)
-    journal.append([chunk("s1", ["read"], end="items")])
-    journal.finish_snapshot()
+    journal = streaming(path, SystemClock())
     journal.append([change(f"p{number}", [f"{number}"] * 3) for number in range(400)])
     journal.append([change("large", ["x"] * 1200)])
     journal.close()
     return path
 
 
-@contextmanager
-def shipping(path: Path, system_id: str, servers: str, schema_id: Callable[[], int]) -> Iterator[threading.Thread]:
-    stop, wake = threading.Event(), threading.Event()
-
-    def ship() -> None:
-        journal = Journal.for_shipping(path, SystemClock())
-        Shipper(journal, Sender(system_id, 2, journal.journal_id), servers, wake, stop).run(schema_id)
-        journal.close()
-
-    thread = threading.Thread(target=ship)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        stop.set()
-        wake.set()
-        thread.join(5)
-        assert not thread.is_alive()
+@pytest.fixture
+def system_id(cloud: Cloud) -> str:
+    return registered_system(cloud.stack.postgres)
 
 
-def unshipped(path: Path) -> int:
-    journal = Journal(path, SystemClock())
-    try:
-        return journal.state().unshipped
-    finally:
-        journal.close()
-
-
-def wait_until_shipped(path: Path) -> None:
-    for _ in range(200):
-        if not unshipped(path):
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("not shipped in 10 s")
-
-
-def records_of(cloud: Cloud, system_id: str) -> list[ChangeSet]:
-    """Everything of one system in pos.changes, in order."""
-    registry = SchemaRegistry(cloud.stack.registry)
-    decode = Decoder("change_set", ChangeSet, registry.schema_text)
-    consumer: Consumer = kafka.consumer(cloud.stack.kafka, str(uuid.uuid4()))
-    found = []
-    for partition in range(PARTITIONS):
-        _, end = consumer.get_watermark_offsets(TopicPartition(CHANGES.name, partition), timeout=10)
-        consumer.assign([TopicPartition(CHANGES.name, partition, 0)])
-        for _ in range(end):
-            message = consumer.poll(10)
-            assert message is not None
-            assert message.error() is None
-            if message.key() == system_id.encode():
-                found.append(decode(message.value() or b""))
-    consumer.close()
-    return found
-
-
-def test_everything_arrives_in_order_and_is_acknowledged(cloud: Cloud, path: Path) -> None:
-    system_id = str(uuid.uuid4())
-    registry = SchemaRegistry(cloud.stack.registry)
-    schema_id = registry.schema_id(CHANGES.subject, schema_text("change_set"))
-    with shipping(path, system_id, cloud.stack.kafka, lambda: schema_id):
-        wait_until_shipped(path)
+def test_everything_arrives_in_order_and_is_acknowledged(cloud: Cloud, path: Path, system_id: str) -> None:
+    with shipping(cloud, path, system_id) as one:
+        one.wait_until_shipped()
         journal = Journal(path, SystemClock())
         journal.append([change("last", ["z"])])
         journal.close()
-        wait_until_shipped(path)
+        one.wake()
+        one.wait_until_shipped()
     records = records_of(cloud, system_id)
-    assert [row.version for record in records for row in record.rows] == [2 << 47 | n for n in range(1, 2403)]
+    assert [row.version for record in records for row in record.rows] == [version_of(1, n) for n in range(1, 2403)]
     places = [(record.sequence, record.part) for record in records]
     assert places == sorted(set(places))
     assert records[-1].position == "last"
     assert [record.last_part for record in records if record.sequence == 402] == [False, False, True]
-    assert [end.first_version for record in records for end in record.ends] == [2 << 47 | 1]
+    assert [end.first_version for record in records for end in record.ends] == [version_of(1, 1)]
+    assert sessions_of(cloud.stack.postgres, system_id) == [("caja-1", 403, False)], "noted at the stop at the latest"
 
 
-def test_nothing_is_acknowledged_that_kafka_did_not_take(path: Path) -> None:
-    before = unshipped(path)
-    with shipping(path, str(uuid.uuid4()), "127.0.0.1:1", lambda: 1):
-        threading.Event().wait(1.5)
-        assert unshipped(path) == before
-    assert unshipped(path) == before
+def test_what_kafka_has_is_noted_in_postgresql_while_the_shipper_runs(cloud: Cloud, path: Path, system_id: str) -> None:
+    with shipping(cloud, path, system_id):
+        until(lambda: sessions_of(cloud.stack.postgres, system_id) == [("caja-1", 402, False)], "noted")
+    assert asked(cloud.stack.postgres, "select epoch from pos_integration.pos_systems where id = %s", system_id) == [
+        (1,)
+    ]
+    assert state_of(path).epoch == 1
+
+
+def test_parts_are_shipped_as_they_come_and_go_on_after_a_restart(cloud: Cloud, path: Path, system_id: str) -> None:
+    journal = Journal(path, SystemClock())
+    journal.append([part("large", ["a"] * (MAX_ROWS + 1), 0)])
+    with shipping(cloud, path, system_id) as one:
+        one.wait_until_shipped()
+    journal.append([part("large", ["b"], 1), part("end", ["c"], 2, last=True), change("next", ["d"])])
+    journal.close()
+    with shipping(cloud, path, system_id) as one:
+        one.wait_until_shipped()
+    found = [(one.sequence, one.part, one.last_part, one.position) for one in records_of(cloud, system_id)]
+    assert found[-5:] == [
+        (403, 0, False, "large"),
+        (403, 1, False, "large"),
+        (404, 2, False, "large"),
+        (405, 3, True, "end"),
+        (406, 0, True, "next"),
+    ]
+    assert len(sessions_of(cloud.stack.postgres, system_id)) == 2
+
+
+def test_nothing_is_acknowledged_that_kafka_did_not_take(cloud: Cloud, path: Path, system_id: str) -> None:
+    with shipping(cloud, path, system_id, servers="127.0.0.1:1"):
+        until(lambda: state_of(path).epoch is not None, "in session")
+        assert state_of(path).unshipped == 402
+    assert state_of(path).unshipped == 402
+    assert sessions_of(cloud.stack.postgres, system_id) == [("caja-1", 0, False)]
+
+
+def test_without_postgresql_nothing_is_shipped_and_the_stop_does_not_wait(
+    cloud: Cloud, path: Path, system_id: str
+) -> None:
+    with shipping(cloud, path, system_id, database="postgresql://nobody@127.0.0.1:1/none"):
+        until(lambda: True, "started")
+    assert state_of(path).unshipped == 402
+    assert records_of(cloud, system_id) == []
+
+
+def test_a_rewound_journal_ships_the_same_again_in_a_session_of_its_own(
+    cloud: Cloud, path: Path, system_id: str
+) -> None:
+    with shipping(cloud, path, system_id) as one:
+        one.wait_until_shipped()
+    before = records_of(cloud, system_id)
+    journal = Journal(path, SystemClock())
+    journal.rewind_to_sequence(402)
+    journal.close()
+    with shipping(cloud, path, system_id) as one:
+        one.wait_until_shipped()
+    after = records_of(cloud, system_id)[len(before) :]
+    assert after == before[-3:], "not taken for a restored copy: the cloud knows no more than the journal holds"
+    assert sessions_of(cloud.stack.postgres, system_id) == [("caja-1", 402, True), ("caja-1", 402, False)]

@@ -5,9 +5,11 @@ from typing import Any
 
 import pymysql
 
-from producers.sources.mysql.values import TableColumn, expression, quoted, selected
+from producers.sources.mysql.values import TableColumn, selected
 from schemas.mapping import Table
 from schemas.records import Column, Layout
+
+Cursor = pymysql.cursors.Cursor
 
 _COLUMNS = """
 select table_name, column_name, data_type, column_type, character_set_name, column_key
@@ -19,28 +21,45 @@ _PREFIX_KEYS = """
 select distinct table_name from information_schema.statistics
 where table_schema = %s and table_name in ({}) and index_name = 'PRIMARY' and sub_part is not null
 """
+_KEYS = """
+select table_name, column_name from information_schema.statistics
+where table_schema = %s and table_name in ({}) and index_name = 'PRIMARY' order by table_name, seq_in_index
+"""
+_ROWS = "select table_name, table_rows from information_schema.tables where table_schema = %s and table_name in ({})"
 
 
-def columns_of(
-    cursor: pymysql.cursors.Cursor, database: str, tables: Iterable[str]
-) -> dict[str, tuple[TableColumn, ...]]:
+def columns_of(cursor: Cursor, database: str, tables: Iterable[str]) -> dict[str, tuple[TableColumn, ...]]:
     """Return the columns of each table that we may see, in their order. A table that is missing has no entry."""
     names = sorted(tables)
-    if not names:
-        return {}
-    marks = ", ".join(["%s"] * len(names))
-    cursor.execute(_COLUMNS.format(marks), [database, *names])
-    rows: list[Any] = list(cursor.fetchall())
-    cursor.execute(_PREFIX_KEYS.format(marks), [database, *names])
-    without_key = {row[0] for row in cursor.fetchall()}
+    without_key = {row[0] for row in _asked(cursor, _PREFIX_KEYS, database, names)}
     found: dict[str, tuple[TableColumn, ...]] = {}
-    for table, name, data_type, column_type, charset, key in rows:
+    for table, name, data_type, column_type, charset, key in _asked(cursor, _COLUMNS, database, names):
         is_key = key == "PRI" and table not in without_key
         found[table] = (*found.get(table, ()), TableColumn(name, data_type, column_type, charset, is_key))
     return found
 
 
-def catalogue_of(cursor: pymysql.cursors.Cursor, database: str) -> dict[str, Table]:
+def keys_of(cursor: Cursor, database: str, tables: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the primary key of each table in the order of its index, which may be another than that of the columns."""
+    found: dict[str, tuple[str, ...]] = {}
+    for table, column in _asked(cursor, _KEYS, database, sorted(tables)):
+        found[table] = (*found.get(table, ()), column)
+    return found
+
+
+def rows_of(cursor: Cursor, database: str, tables: Iterable[str]) -> dict[str, int]:
+    """Return about how many rows each table has, as the storage engine guesses."""
+    return {table: int(rows or 0) for table, rows in _asked(cursor, _ROWS, database, sorted(tables))}
+
+
+def _asked(cursor: Cursor, query: str, database: str, names: list[str]) -> list[Any]:
+    if not names:
+        return []
+    cursor.execute(query.format(", ".join(["%s"] * len(names))), [database, *names])
+    return list(cursor.fetchall())
+
+
+def catalogue_of(cursor: Cursor, database: str) -> dict[str, Table]:
     """Return every table that we may see, as templates are checked against it."""
     cursor.execute("select table_name from information_schema.tables where table_schema = %s", [database])
     names = [row[0] for row in cursor.fetchall()]
@@ -57,9 +76,3 @@ def layout_of(table: str, columns: tuple[TableColumn, ...]) -> Layout:
         key=[column.name for column in columns if column.is_key],
         columns=[Column(column.name, selected(column).type) for column in columns],
     )
-
-
-def select(database: str, table: str, columns: tuple[TableColumn, ...]) -> str:
-    """Return the SELECT that reads a table whole."""
-    wanted = ", ".join(expression(column) for column in columns)
-    return f"select {wanted} from {quoted(database)}.{quoted(table)}"  # noqa: S608 -- identifiers, quoted

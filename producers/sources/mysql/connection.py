@@ -118,6 +118,12 @@ def connect(config: MySQLConfig, **more: Any) -> Link:
         raise AccessDeniedError(message, "give the account a mysql_native_password") from fault
 
 
+def ask(config: MySQLConfig) -> None:
+    """Ask the database for a sign of life: a login. Raises FluxionError."""
+    with translated(config):
+        connect(config).close()
+
+
 @contextmanager
 def translated(config: MySQLConfig) -> Iterator[None]:
     """Turn pymysql's errors inside the block into ours."""
@@ -140,7 +146,7 @@ def translate(fault: pymysql.MySQLError, config: MySQLConfig) -> FluxionError:
     if number in _NOT_THERE:
         return SourceNotReadyError(f"{where} lacks what we capture ({text})", "correct database and template")
     if number in _POSITION:
-        mend = "enrol the agent in a new folder, which takes a new snapshot, and keep the binary log longer (expire_logs_days)"
+        mend = "a new snapshot mends it: `fluxion agent resnapshot`; keep the binary log longer (expire_logs_days)"
         return PositionLostError(f"{where} no longer has the place from which we must go on ({text})", mend)
     if number in _DOWN or number in _CLIENT_SIDE:
         return DependencyDownError(f"{where} does not answer ({text})", "it is tried again; check that it runs")

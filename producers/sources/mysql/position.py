@@ -1,18 +1,20 @@
-"""Where we are in a MariaDB's log, and whether it is still the same log."""
+"""Where we are in a MariaDB's log or in a snapshot of it, and whether it is still the same log."""
 
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pymysql
 from msgspec import Struct
 
-from fluxion.errors import PositionLostError
+from fluxion.errors import AnotherSourceError, PositionLostError
 from producers.source import Position
 
 Cursor = pymysql.cursors.Cursor
+_T = TypeVar("_T", bound=Struct)
 
-_MEND = "enrol the agent in a new folder, which takes a new snapshot"
+MEND = "a new snapshot mends it: `fluxion agent resnapshot`; keep the binary log longer (expire_logs_days)"
+_ANOTHER = "point the agent at the right one, or accept this one with `fluxion agent resnapshot`, which reads it whole"
 _FIRST_OFFSET = 4
 
 
@@ -32,13 +34,42 @@ class LogPosition(Struct, frozen=True):
         """Return the position as the journal keeps it."""
         return msgspec.json.encode(self).decode()
 
+    def place(self) -> tuple[int, int]:
+        """Return what orders the places of one log: the file's number and the offset in it."""
+        number = self.file.rpartition(".")[2]
+        return (int(number) if number.isdecimal() else 0), self.offset
+
+    def covers(self, other: "LogPosition") -> bool:
+        """Tell whether every transaction up to `other` lies before this place, by their GTIDs."""
+        ours = _sequences(self.gtid)
+        return all(ours.get(domain, -1) >= sequence for domain, sequence in _sequences(other.gtid).items())
+
+
+class ChunkPosition(Struct, frozen=True):
+    """A place in a snapshot: behind the row of `table` whose columns `by` hold `key` (in `keyset`'s form).
+
+    key: None where the table was read to its end. start: where the stream begins behind a first run, None in a later one.
+    """
+
+    server: str
+    start: LogPosition | None
+    table: str
+    by: tuple[str, ...]
+    key: tuple[str, ...] | None
+
+    def text(self) -> Position:
+        """Return the position as the journal keeps it."""
+        return msgspec.json.encode(self).decode()
+
 
 def parse(position: Position) -> LogPosition:
     """Read `LogPosition.text` back; PositionLostError for anything else."""
-    try:
-        return msgspec.json.decode(position, type=LogPosition)
-    except msgspec.DecodeError as fault:
-        raise PositionLostError(f"the stored position cannot be read ({fault})", _MEND) from None
+    return _decoded(position, LogPosition)
+
+
+def parse_chunk(position: Position) -> ChunkPosition:
+    """Read `ChunkPosition.text` back; PositionLostError for anything else."""
+    return _decoded(position, ChunkPosition)
 
 
 def server_identity(cursor: Cursor) -> str:
@@ -52,11 +83,8 @@ def server_identity(cursor: Cursor) -> str:
 
 
 def verify(cursor: Cursor, position: LogPosition) -> None:
-    """Raise PositionLostError where this is another server, or another log than the one that was read before."""
-    found = server_identity(cursor)
-    if found != position.server:
-        message = f"this is another MariaDB server ({found}) than the one that was read until now ({position.server})"
-        raise PositionLostError(message, _MEND)
+    """Raise AnotherSourceError where this is another server, PositionLostError where its log is not the one read before."""
+    verify_server(cursor, position.server)
     if not position.file:
         return
     gtid = _gtid_at(cursor, position.file, position.offset)
@@ -67,15 +95,47 @@ def verify(cursor: Cursor, position: LogPosition) -> None:
         other = set(gtid.split(",")) != set(position.gtid.split(","))
     if other:
         message = f"the binary log was begun anew: {position.gtid} is no longer at {position.file}:{position.offset}"
-        raise PositionLostError(message, _MEND)
+        raise PositionLostError(message, MEND)
+
+
+def verify_server(cursor: Cursor, server: str) -> None:
+    """Raise AnotherSourceError where this is not the server with that identity."""
+    found = server_identity(cursor)
+    if found != server:
+        message = f"this is another MariaDB server ({found}) than the one that was read until now ({server})"
+        raise AnotherSourceError(message, _ANOTHER)
+
+
+def view_position(cursor: Cursor, server: str) -> LogPosition | None:
+    """Return the place in the log of the read view that START TRANSACTION WITH CONSISTENT SNAPSHOT opened, but its GTIDs.
+
+    None where there is no log.
+    """
+    cursor.execute("show status like 'binlog_snapshot_%'")
+    status = {str(name).lower(): value for name, value in cursor.fetchall()}
+    file, offset = status.get("binlog_snapshot_file"), int(status.get("binlog_snapshot_position") or 0)
+    return LogPosition(server, "", file, offset) if file else None
+
+
+def with_gtid(cursor: Cursor, position: LogPosition) -> LogPosition:
+    """Return the position with its GTIDs; the server reads a file of its log for it."""
+    return msgspec.structs.replace(position, gtid=_gtid_at(cursor, position.file, position.offset) or "")
+
+
+def _decoded(position: Position, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(position, type=kind)
+    except msgspec.DecodeError as fault:
+        raise PositionLostError(f"the stored position cannot be read ({fault})", MEND) from None
+
+
+def _sequences(gtid: str) -> dict[str, int]:
+    """Return domain → sequence of GTIDs such as `0-1-42,1-1-7`."""
+    parts = [one.strip().split("-") for one in gtid.split(",") if one.strip()]
+    return {domain: int(sequence) for domain, _, sequence in parts}
 
 
 def _gtid_at(cursor: Cursor, file: str, offset: int) -> str | None:
-    value = _one(cursor, "select binlog_gtid_pos(%s, %s)", file, offset)
-    return None if value is None else str(value)
-
-
-def _one(cursor: Cursor, query: str, *values: Any) -> Any:
-    cursor.execute(query, values)
-    row = cursor.fetchone()
-    return row[0] if row else None
+    cursor.execute("select binlog_gtid_pos(%s, %s)", [file, offset])
+    row: Any = cursor.fetchone()
+    return None if row is None or row[0] is None else str(row[0])

@@ -1,129 +1,178 @@
-"""The first snapshot: every table as it was at one place of the log, without a lock.
+"""Snapshots: the first, on one read view and without a lock, and later ones beside the stream, each chunk on its own.
 
 MariaDB's START TRANSACTION WITH CONSISTENT SNAPSHOT opens the read view and notes the place of the binary log that it
 belongs to, exactly (https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/).
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import msgspec
 from pymysql.converters import encoders
-from pymysql.cursors import SSCursor
 
 from fluxion.clock import Clock
-from fluxion.errors import DataValidationError, SourceNotReadyError
-from producers.source import Capture, CaptureEnd, CaptureRow, Position
-from producers.sources.mysql.catalogue import columns_of, layout_of, select
+from fluxion.errors import DependencyDownError, SourceNotReadyError
+from producers.source import Bounds, Capture, CaptureEnd
+from producers.sources.mysql.chunks import SESSION, Chunk, Chunks, Plan, plans
 from producers.sources.mysql.connection import Link, Links, translated
-from producers.sources.mysql.position import LogPosition, server_identity
-from producers.sources.mysql.values import Read, TableColumn, selected
+from producers.sources.mysql.position import (
+    ChunkPosition,
+    LogPosition,
+    server_identity,
+    verify_server,
+    view_position,
+    with_gtid,
+)
 
-CHUNK_ROWS = 500
-CHUNK_CHARACTERS = 512 * 1024
-# How long the server waits for us to take rows while the journal waits for its disk.
-_NET_WRITE_TIMEOUT_S = 3600
-
-_Values = tuple[Any, ...]
+# A transaction is in the log before it can be seen in its tables, by the time that a commit takes.
+SEEN_WITHIN_S, _LOOK_AGAIN_S = 5.0, 0.005
 
 
-class Snapshot:
-    """One run over the tables, on a connection of its own."""
+def reading_order(tables: frozenset[str], bounds: Bounds) -> list[str]:
+    """Return the tables by name, those of lines behind all others in the order of the bounds."""
+    lines = [table for table, bound in bounds.items() if bound.header is not None and table in tables]
+    return [*sorted(tables - set(lines)), *lines]
 
-    def __init__(self, links: Links, clock: Clock, tables: frozenset[str]) -> None:
+
+class _Run:
+    """What both kinds share: a connection of its own, the tables that are left, Captures of chunks."""
+
+    def __init__(
+        self, links: Links, clock: Clock, tables: frozenset[str], bounds: Bounds, after: ChunkPosition | None
+    ) -> None:
         self._links = links
         self._clock = clock
-        self._tables = tables
+        self._bounds = bounds
+        self._after = after
         self._database = links.config.database
+        self._order = reading_order(tables, bounds)
+        if after is not None and after.table in self._order:
+            ended = after.key is None
+            self._order = self._order[self._order.index(after.table) + ended :]
 
-    def __iter__(self) -> Iterator[Capture]:
-        """Read table after table, in the order of their names."""
+    def _open(self) -> Link:
         # Without decoders every value arrives as the server's text, bytes where it is binary.
         link = self._links.open(conv=encoders)
         try:
-            # (1) the columns; (2) the read view; (3) its place in the log; (4) the rows
-            with translated(self._links.config):
-                columns = self._columns(link)
-                start = _begin(link)
-            for table in sorted(self._tables):
-                yield from self._table(link, table, columns[table], start)
+            with translated(self._links.config), link.cursor() as cursor:
+                cursor.execute("set session transaction isolation level repeatable read")
+                cursor.execute(SESSION)
+                if self._after is not None:
+                    verify_server(cursor, self._after.server)
+        except BaseException:
+            self._links.drop(link)
+            raise
+        return link
+
+    def _chunks(self, table: str) -> Chunks:
+        """Return the table's chunks, behind the stored one where that was of this table."""
+        after = self._after
+        if after is None or after.table != table:
+            return Chunks(self._links.config, (), None)
+        return Chunks(self._links.config, after.by, after.key)
+
+    def _capture(self, plan: Plan, chunk: Chunk, server: str, start: LogPosition | None) -> Capture:
+        position = ChunkPosition(server, start, plan.table, plan.by, chunk.key)
+        return Capture(
+            kind="snapshot",
+            position=position.text(),
+            layouts=[plan.layout] if chunk.rows else [],
+            rows=chunk.rows,
+            ends=[CaptureEnd(plan.table, plan.filter.since if plan.filter else None)] if chunk.ended else [],
+            captured_at=self._clock.micros(),
+            stream_start=start.text() if start else None,
+        )
+
+
+class Snapshot(_Run):
+    """One first run over the tables."""
+
+    def __iter__(self) -> Iterator[Capture]:
+        """Read table after table on one read view."""
+        link = self._open()
+        try:
+            # (1) the read view; (2) its place in the log, or that of the run that is gone on with; (3) the columns: a table
+            # that is altered after (1) cannot be read on that view, and the run goes on with another; (4) the rows
+            with translated(self._links.config), link.cursor() as cursor:
+                cursor.execute("start transaction with consistent snapshot")
+                start = self._start(link)
+                found = plans(cursor, self._database, frozenset(self._order), self._bounds)
+            for table in self._order:
+                chunks, ended = self._chunks(table), False
+                while not ended:
+                    chunk = chunks.read(link, found[table])
+                    ended = chunk.ended
+                    yield self._capture(found[table], chunk, start.server, start)
         finally:
             self._links.drop(link)
 
-    def _columns(self, link: Link) -> dict[str, tuple[TableColumn, ...]]:
+    def _start(self, link: Link) -> LogPosition:
+        if self._after is not None and self._after.start is not None:
+            return self._after.start
         with link.cursor() as cursor:
-            found = columns_of(cursor, self._database, self._tables)
-        missing = sorted(self._tables - found.keys())
-        if missing:
-            message = f"there is no table {', '.join(missing)} in {self._database}, or the account may not read it"
-            raise SourceNotReadyError(message, "correct the template or GRANT SELECT")
-        return found
+            place = view_position(cursor, server_identity(cursor))
+            if place is None:
+                raise SourceNotReadyError(
+                    "the binary log is off", "set log_bin, binlog_format=ROW and binlog_row_metadata=FULL and restart"
+                )
+            return with_gtid(cursor, place)
 
-    def _table(self, link: Link, table: str, columns: tuple[TableColumn, ...], start: LogPosition) -> Iterator[Capture]:
-        layout = layout_of(table, columns)
-        readers = [selected(column).read for column in columns]
-        cursor = link.cursor(SSCursor)
-        chunk: list[CaptureRow] = []
-        number = characters = 0
+
+class Again(_Run):
+    """One later run, beside the stream. `streamed` tells the last place that the stream has yielded."""
+
+    def __init__(
+        self,
+        links: Links,
+        clock: Clock,
+        tables: frozenset[str],
+        bounds: Bounds,
+        after: ChunkPosition | None,
+        *,
+        streamed: Callable[[], LogPosition | None],
+    ) -> None:
+        super().__init__(links, clock, tables, bounds, after)
+        self._streamed = streamed
+
+    def __iter__(self) -> Iterator[Capture]:
+        """Read table after table, each chunk with the columns and the rows of its own moment."""
+        link = self._open()
         try:
-            with translated(self._links.config):
-                cursor.execute(select(self._database, table, columns))
-            while values := self._next(cursor):
-                chunk.append(CaptureRow(0, "r", None, _read(readers, values, table)))
-                characters += sum(len(value) for value in values if value is not None)
-                if len(chunk) == CHUNK_ROWS or characters >= CHUNK_CHARACTERS:
-                    number += 1
-                    yield self._capture(start, _chunk_position(start, table, number), [layout], chunk, [])
-                    chunk, characters = [], 0
-            position = _chunk_position(start, table, number + 1)
-            yield self._capture(start, position, [layout] if chunk else [], chunk, [CaptureEnd(table)])
+            with translated(self._links.config), link.cursor() as cursor:
+                server = server_identity(cursor)
+            for table in self._order:
+                chunks, ended = self._chunks(table), False
+                while not ended:
+                    plan, chunk = self._read(link, table, chunks, server)
+                    ended = chunk.ended
+                    yield self._capture(plan, chunk, server, None)
         finally:
-            _abandon(cursor)
+            self._links.drop(link)
 
-    def _next(self, cursor: Any) -> _Values | None:
-        with translated(self._links.config):
-            row: _Values | None = cursor.fetchone()
-        return row
+    def _read(self, link: Link, table: str, chunks: Chunks, server: str) -> tuple[Plan, Chunk]:
+        self._view(link, server)
+        with translated(self._links.config), link.cursor() as cursor:
+            plan = plans(cursor, self._database, frozenset({table}), self._bounds)[table]
+        chunk = chunks.read(link, plan)
+        with translated(self._links.config), link.cursor() as cursor:
+            cursor.execute("commit")
+        return plan, chunk
 
-    def _capture(
-        self, start: LogPosition, position: Position, layouts: list[Any], rows: list[CaptureRow], ends: list[CaptureEnd]
-    ) -> Capture:
-        return Capture("snapshot", position, layouts, rows, ends, self._clock.micros(), start.text())
+    def _view(self, link: Link, server: str) -> None:
+        """Open a read view that has everything that the stream has yielded.
 
-
-def _begin(link: Link) -> LogPosition:
-    with link.cursor() as cursor:
-        cursor.execute(f"set session net_write_timeout = {_NET_WRITE_TIMEOUT_S}")
-        cursor.execute("set session transaction isolation level repeatable read")
-        cursor.execute("start transaction with consistent snapshot")
-        cursor.execute("show status like 'binlog_snapshot_%'")
-        status = {str(name).lower(): value for name, value in cursor.fetchall()}
-        file, offset = status.get("binlog_snapshot_file"), int(status.get("binlog_snapshot_position") or 0)
-        if not file:
-            raise SourceNotReadyError(
-                "the binary log is off", "set log_bin, binlog_format=ROW and binlog_row_metadata=FULL and restart"
-            )
-        cursor.execute("select binlog_gtid_pos(%s, %s)", [file, offset])
-        (gtid,) = cursor.fetchone()
-        return LogPosition(server_identity(cursor), gtid or "", file, offset)
-
-
-def _read(readers: list[Read], values: _Values, table: str) -> list[str | None]:
-    try:
-        return [None if value is None else read(value) for read, value in zip(readers, values, strict=True)]
-    except (ValueError, ArithmeticError, TypeError) as fault:
-        message = f"a row of {table} cannot be read ({fault})"
-        raise DataValidationError(message, "correct the row in the source") from fault
-
-
-def _chunk_position(start: LogPosition, table: str, chunk: int) -> Position:
-    place = {"server": start.server, "snapshot": start.gtid, "table": table, "chunk": chunk}
-    return msgspec.json.encode(place).decode()
-
-
-def _abandon(cursor: Any) -> None:
-    """Let go of a cursor without reading the rest of its rows, which may be millions: the connection is dropped next."""
-    result = cursor._result  # noqa: SLF001 -- pymysql's own close() reads to the end
-    if result is not None:
-        result.unbuffered_active = False
-    cursor.connection = None
+        The log's reader is told of a transaction before its commit ends: a SELECT in that moment still sees the old row.
+        """
+        until = self._clock.monotonic() + SEEN_WITHIN_S
+        while True:
+            with translated(self._links.config), link.cursor() as cursor:
+                cursor.execute("start transaction with consistent snapshot")
+                place, streamed = view_position(cursor, server), self._streamed()
+                if place is None or streamed is None or place.place() >= streamed.place():
+                    return
+                # (the log was rotated since the last commit: only the transactions themselves tell)
+                if with_gtid(cursor, place).covers(streamed):
+                    return
+                cursor.execute("rollback")
+            if self._clock.monotonic() > until:
+                message = "MariaDB's tables do not show what its log has told"
+                raise DependencyDownError(message, "it is tried again")
+            self._clock.sleep(_LOOK_AGAIN_S)

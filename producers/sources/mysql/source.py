@@ -8,8 +8,9 @@ from producers.source import Bounds, Capture, Fault, Position
 from producers.sources.mysql.catalogue import catalogue_of
 from producers.sources.mysql.check import find_faults
 from producers.sources.mysql.connection import Links, MySQLConfig, translated
-from producers.sources.mysql.position import parse
-from producers.sources.mysql.snapshot import Snapshot
+from producers.sources.mysql.estimate import estimate
+from producers.sources.mysql.position import LogPosition, parse, parse_chunk
+from producers.sources.mysql.snapshot import Again, Snapshot
 from producers.sources.mysql.stream import Stream
 from schemas.mapping import Table
 
@@ -21,10 +22,11 @@ class MySQLSource:
         self._config = config
         self._clock = clock
         self._links = Links(config)
+        self._streamed: Position | None = None
 
     def check(self) -> list[Fault]:
         """Return every fault at once; see `Source.check`."""
-        return find_faults(self._config, self._links)
+        return find_faults(self._config, self._links, self._clock)
 
     def catalogue(self) -> dict[str, Table]:
         """Return the database's tables for `schemas.mapping.check`. Writes nothing."""
@@ -36,17 +38,45 @@ class MySQLSource:
             self._links.drop(link)
 
     def snapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
-        """Read the tables whole; see `Source.snapshot`. An interrupted run begins again, with a start of its own."""
-        del after, bounds
-        yield from self._until_closed(iter(Snapshot(self._links, self._clock, tables)))
+        """Read the tables; see `Source.snapshot`."""
+        place = parse_chunk(after) if after is not None else None
+        if place is not None and place.start is not None:
+            self._prove(place.start)
+        yield from self._until_closed(iter(Snapshot(self._links, self._clock, tables, bounds, place)))
+
+    def resnapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
+        """Read the tables again beside the stream; see `Source.resnapshot`."""
+        place = parse_chunk(after) if after is not None else None
+        again = Again(self._links, self._clock, tables, bounds, place, streamed=self._last_streamed)
+        yield from self._until_closed(iter(again))
+
+    def estimate(self, tables: frozenset[str], bounds: Bounds) -> int:
+        """Return about how many rows a snapshot will read; see `Source.estimate`."""
+        link = self._links.open()
+        try:
+            with translated(self._config), link.cursor() as cursor:
+                return estimate(cursor, self._config, tables, bounds)
+        finally:
+            self._links.drop(link)
 
     def stream(self, after: Position) -> Iterator[Capture]:
         """Follow the log; see `Source.stream`."""
-        yield from self._until_closed(iter(Stream(self._links, self._clock, parse(after))))
+        for capture in self._until_closed(iter(Stream(self._links, self._clock, parse(after)))):
+            self._streamed = capture.position
+            yield capture
 
     def close(self) -> None:
         """End what runs; see `Source.close`."""
         self._links.shut()
+
+    def _prove(self, start: LogPosition) -> None:
+        """See that the log still has the place where the stream must start: the server itself says it."""
+        captures = self._until_closed(iter(Stream(self._links, self._clock, start)))
+        next(captures, None)
+        del captures  # ends it, and its connections
+
+    def _last_streamed(self) -> LogPosition | None:
+        return parse(self._streamed) if self._streamed is not None else None
 
     def _until_closed(self, captures: Iterator[Capture]) -> Iterator[Capture]:
         try:

@@ -1,0 +1,67 @@
+"""What the threads of one run of the agent share."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fluxion.clock import Clock, SystemClock
+from fluxion.errors import FluxionError
+from fluxion.log import get_logger
+from fluxion.progress import Progress
+from producers.handover import Handover
+from producers.home import JOURNAL, AgentConfig
+from producers.job import Job
+from producers.journal import Journal, Run
+from producers.layouts import Layouts
+from producers.note import Note
+from producers.source import Capture, Source
+from producers.status import Reporter
+
+POLL_S = 0.02
+
+
+@dataclass
+class Context:
+    """`ending` is set where the run ends; `pause` waits so many seconds and tells whether it did.
+
+    progress: what the source's thread tells the watchdog. source: the one that was opened last; live: the same while its stream goes on, None while it does not.
+    """
+
+    home: Path
+    config: AgentConfig
+    clock: Clock
+    ending: threading.Event
+    written: threading.Event
+    handover: Handover
+    reporter: Reporter
+    note: Note
+    layouts: Layouts
+    open_source: Callable[[], Source]
+    pause: Callable[[float], bool]
+    progress: Progress = field(default_factory=lambda: Progress(SystemClock()))
+    source: Source | None = field(default=None)
+    live: Source | None = field(default=None)
+
+    def journal(self) -> Journal:
+        """Open the journal for the calling thread."""
+        return Journal(self.home / JOURNAL, self.clock)
+
+    def tables(self) -> frozenset[str]:
+        """Return every table that is captured."""
+        return frozenset(self.config.source.tables)
+
+    def job(self, run: Run, journal: Journal, source: Source) -> Job:
+        """Return the progress of a run; its estimate is best effort."""
+        try:
+            total = source.estimate(frozenset(run.tables), run.bounds)
+        except FluxionError as fault:
+            get_logger().warning("the rows cannot be estimated", reason=fault.message)
+            total = 0
+        return Job(run, journal.journal_id, total, self.reporter.say, self.note, self.clock)
+
+    def watch_layouts(self, capture: Capture) -> None:
+        """Say where a table has other columns than before."""
+        for change in self.layouts.changes(capture.layouts):
+            get_logger().warning("a table has changed", reason=change.message)
+            self.reporter.say("schema_changed", table=change.table, message=change.message)

@@ -1,0 +1,192 @@
+"""Snapshots by the real agent, as a process: killed in the middle, asked for again, begun anew where the log is lost."""
+
+import itertools
+import json
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cloud
+from tests.producers.conftest import Shop
+from tests.producers.shipping import records_of
+from tests.producers.till import SCHEMA, Till, seen_as_stored, sell, shipped, statuses_of, stored, until
+
+pytestmark = pytest.mark.processes
+
+TABLES = ("transactions", "transaction_details", "stock", "items", "categories")
+
+
+@pytest.fixture
+def till(cloud: Cloud, shop: Shop, tmp_path: Path) -> Till:
+    shop.run(*SCHEMA.split(";"))
+    return Till(cloud, shop, tmp_path / "agent")
+
+
+@contextmanager
+def selling(till: Till, first: int = 1) -> Iterator[None]:
+    done = threading.Event()
+    seller = threading.Thread(target=sell, args=[till.shop, iter(range(first, 10**6)), done])
+    seller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        seller.join()
+
+
+def without_log(shop: Shop, *statements: str) -> None:
+    """Do what the log will never tell: as if it had been purged, or a cascade had done it."""
+    shop.run("set sql_log_bin = 0", *statements)
+
+
+def kinds(till: Till) -> list[str]:
+    return [event.kind for event in statuses_of(till) if event.kind != "heartbeat"]
+
+
+def test_a_first_snapshot_killed_in_the_middle_goes_on_where_it_stood_and_ends_equal(till: Till) -> None:
+    till.shop.run("insert into items select seq, concat('C', seq), 'x', 1, 1, null, 'Y' from seq_1_to_60000")
+    with selling(till):
+        for _ in range(2):
+            before = till.status()["rows"]
+            with till.running() as agent:
+                until(lambda before=before: int(till.status()["rows"]) > int(before) + 1500, "some chunks")  # type: ignore[misc] -- bound now
+                agent.send_signal(signal.SIGKILL)
+            assert till.status()["snapshot"] == "under way", "it was killed too late to show anything"
+    with till.running():
+        till.wait_until_current()
+    seen_as_stored(till, *TABLES[:3])
+    assert len([key for key in shipped(till) if key[0] == "items"]) == 60_000
+    read = [row.values[0] for record in records_of(till.cloud, till.system_id) for row in record.rows if row.op == "r"]
+    assert len(read) < 60_000 + 10_000, "what was stored is not read again"
+    ends = [end.table for record in records_of(till.cloud, till.system_id) for end in record.ends]
+    assert sorted(ends) == sorted(TABLES)
+    jobs = [event for event in statuses_of(till) if event.job]
+    assert len({event.job for event in jobs}) == 1
+    assert jobs[-1].kind == "job_finished"
+    assert jobs[-1].rows == jobs[-1].total == till.status()["rows"] or (jobs[-1].rows or 0) > 60_000
+    assert any(event.kind == "heartbeat" and "acknowledged" in (event.detail or "") for event in statuses_of(till))
+
+
+def test_tables_read_again_beside_the_stream_while_it_is_killed_and_the_shop_sells_end_equal(till: Till) -> None:
+    till.shop.run("insert into items select seq, concat('C', seq), 'x', 1, 1, null, 'Y' from seq_1_to_20000")
+    with till.running():
+        till.wait_until_current()
+    # Nobody saw these: neither the agent nor the log.
+    without_log(till.shop, "delete from items where item_id between 100 and 4000", "update items set item_name = 'z'")
+    without_log(
+        till.shop,
+        "delete from stock where item_id > 790",
+        "insert into items values (50000, 'N', 'n', 1, 1, null, 'Y')",
+    )
+    assert till.fluxion("agent", "resnapshot", "--home", str(till.home), "--table", "stock").returncode == 0
+    with selling(till):
+        with till.running() as agent:
+            until(lambda: "job" in str(till.status()["job"]) or till.status()["job"] is None, "stock is read")
+            till.fluxion("agent", "resnapshot", "--home", str(till.home))
+            until(lambda: reading(till) > 2_000, "in the middle of it")
+            agent.send_signal(signal.SIGKILL)
+        with till.running():
+            until(lambda: till.status()["job"] is None, "all is read")
+            time.sleep(0.5)
+    with till.running():
+        till.wait_until_current()
+    seen_as_stored(till, *TABLES[:3])
+    found = {key[1]: values for key, values in shipped(till).items() if key[0] == "items"}
+    assert found.keys() == {row[0] for row in stored(till, "items")}
+    assert {values[2] for values in found.values()} == {"z", "n"}
+    with pytest.raises(AssertionError, match="does not capture nothing"):
+        till.fluxion("agent", "resnapshot", "--home", str(till.home), "--table", "nothing")
+
+
+def reading(till: Till) -> int:
+    job = till.status()["job"]
+    return int(job["rows"]) if isinstance(job, dict) else 0
+
+
+def lose_the_log(till: Till) -> None:
+    """While the agent is away: a sale, one that goes, and the log of both is purged."""
+    till.shop.run("delete from stock where item_id in (1, 2, 3)", "flush binary logs")
+    till.shop.run("insert into stock values (9999, 1, 5)", "flush binary logs")
+    till.shop.run(f"purge binary logs to '{till.shop.run('show binary logs')[-1][0]}'")
+
+
+def test_a_purged_log_is_a_new_snapshot_by_policy_and_what_went_in_the_gap_is_not_forgotten(till: Till) -> None:
+    with till.running():
+        till.wait_until_current()
+    lose_the_log(till)
+    with till.running():
+        till.wait_until_current()
+        until(lambda: "position_lost" in kinds(till), "it is said")
+    seen_as_stored(till, "stock")
+    said = kinds(till)
+    assert said.index("position_lost") < len(said) - 1 - said[::-1].index("job_started")
+
+
+def test_by_the_other_policy_it_waits_for_a_person_and_stays_alive(till: Till) -> None:
+    path = till.home / "agent.toml"
+    path.write_text(path.read_text().replace('position_lost = "resnapshot"', 'position_lost = "wait"'))
+    with till.running():
+        till.wait_until_current()
+    lose_the_log(till)
+    with till.running():
+        until(lambda: till.status()["doing"] == "waiting", "it waits")
+        assert "fluxion agent resnapshot" in str(till.status()["reason"])
+        before = till.status()["rows"]
+        refused = till.fluxion("agent", "resnapshot", "--home", str(till.home), "--table", "stock", check=False)
+        assert refused.returncode == 78
+        assert till.status()["rows"] == before
+        till.fluxion("agent", "resnapshot", "--home", str(till.home))
+        until(lambda: till.status()["doing"] == "streaming", "it goes on")
+        till.wait_until_current()
+    seen_as_stored(till, "stock")
+
+
+def test_another_database_always_waits_for_a_person(till: Till) -> None:
+    with till.running():
+        till.wait_until_current()
+    # The server's identity is its host and folder; here the stored one is changed instead.
+    with sqlite3.connect(till.home / "journal.db") as link:
+        ((position,),) = link.execute("select stream_position from state").fetchall()
+        link.execute(
+            "update state set stream_position = ?", [json.dumps({**json.loads(position), "server": "elsewhere"})]
+        )
+    till.shop.run("delete from stock where item_id < 10")
+    with till.running() as agent:
+        until(lambda: till.status()["doing"] == "waiting", "it waits")
+        assert "another MariaDB server" in str(till.status()["reason"])
+        until(lambda: "position_lost" in kinds(till), "it is said")
+        agent.send_signal(signal.SIGTERM)
+        assert agent.wait(10) == 0
+    assert till.fluxion("agent", "resnapshot", "--home", str(till.home)).stdout.startswith("a first snapshot")
+    with till.running():
+        till.wait_until_current()
+    seen_as_stored(till, "stock")
+
+
+def test_a_new_column_is_said_and_history_days_bounds_the_first_load(till: Till) -> None:
+    till.shop.run(
+        "insert into transactions select seq, concat('F', seq), now() - interval seq day, 1, 1, 1, 1 from seq_1_to_200",
+        "insert into transaction_details (trans_id, item_code, qty, unit_price) select seq, 'A', 1, 1 from seq_1_to_200",
+    )
+    with till.running() as agent:
+        till.wait_until_current()
+        till.shop.run("alter table stock add column note varchar(9)", "update stock set note = 'x' where item_id = 1")
+        until(lambda: "schema_changed" in kinds(till), "it is said")
+        agent.send_signal(signal.SIGTERM)
+        assert agent.wait(10) == 0
+    (said,) = [event for event in statuses_of(till) if event.kind == "schema_changed"]
+    assert said.table == "stock"
+    assert said.message == "table stock has changed: note added"
+    found = list(shipped(till))
+    numbers = {int(key[1]) for key in found if key[0] == "transactions"}
+    assert set(range(1, 89)) <= numbers <= set(range(1, 92))
+    assert len([key for key in found if key[0] == "transaction_details"]) == len(numbers)
+    ends = {end.table: end for record in records_of(till.cloud, till.system_id) for end in record.ends}
+    assert {table for table, end in ends.items() if end.since} == {"transactions", "transaction_details"}
+    assert list(itertools.islice(ends, len(TABLES)))[-1] == "transaction_details"
