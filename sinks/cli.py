@@ -5,23 +5,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Annotated
 
 import typer
 
 from fluxion import kafka
 from fluxion.clock import SystemClock
 from fluxion.errors import ConfigurationError, FluxionError
+from fluxion.lag import Lag, probe
 from fluxion.log import get_logger, setup_logging
+from fluxion.observe import observe
+from fluxion.postgres import SINK
+from fluxion.progress import RESTART_ME, unless_waiting
 from fluxion.schema_registry import SchemaRegistry
-from fluxion.settings import load_settings
+from fluxion.settings import METRICS_PORT, load_settings
 from schemas.codec import Decoder, Encoder, schema_text
 from schemas.records import CanonicalSet, SaleEvent
-from schemas.topics import TOPICS, Topic
+from schemas.topics import RECORDS, TOPICS, Topic
 from sinks.consumer import Sink
 from sinks.outbox import Encode, Relay
-from sinks.records_topic import RecordsTopic
+from sinks.outbox_lag import OutboxLag
+from sinks.records_topic import GROUP, RecordsTopic
 
-RESTART_ME = 70
+MetricsPort = Annotated[int | None, typer.Option(help=METRICS_PORT)]
 
 sink_app = typer.Typer(
     help="Canonical records into PostgreSQL.",
@@ -44,28 +50,39 @@ def _group() -> None:
 
 
 @sink_app.command("run")
-def run_sink() -> None:
+def run_sink(metrics_port: MetricsPort = None) -> None:
     """Write what the processors produced, until SIGTERM. Start as many as there is work for; they share the partitions."""
-    settings = load_settings()
+    settings, clock = load_settings(metrics_port=metrics_port), SystemClock()
     setup_logging("sink", settings.log_format)
     told = _Told()
-    registry = SchemaRegistry(settings.schema_registry, sleep=told.sleep)
+    watchdog = observe("sink", settings, SINK, clock)
+    turns = watchdog.watch("turns")
+    registry = SchemaRegistry(settings.schema_registry, sleep=told.sleep, waiting=turns.waiting)
     decode = Decoder("canonical_set", CanonicalSet, registry.schema_text)
+    sink = Sink(settings.database.get_secret_value(), RecordsTopic(settings.kafka), decode, clock, turns)
+    lag = Lag(probe(settings.kafka, GROUP), RECORDS.name, sink.places, clock)
+    watchdog.watch("records", unless_waiting(turns, lag.pending), asks="Kafka")
     with _restarted():
-        Sink(settings.database.get_secret_value(), RecordsTopic(settings.kafka), decode, SystemClock()).run(told)
+        sink.run(told)
 
 
 @relay_app.command("run")
-def run_relay() -> None:
+def run_relay(metrics_port: MetricsPort = None) -> None:
     """Publish the outbox, until SIGTERM. A second relay waits until the first is gone."""
-    settings = load_settings()
+    settings, clock = load_settings(metrics_port=metrics_port), SystemClock()
     setup_logging("relay", settings.log_format)
     # An event is never given up: what is not delivered would be overtaken by what comes behind it.
     producer = kafka.producer(settings.kafka, **{"message.timeout.ms": 0})
     told = _Told()
-    encode = sale_encoder(SchemaRegistry(settings.schema_registry, sleep=told.sleep))
+    watchdog = observe("relay", settings, SINK, clock)
+    turns = watchdog.watch("turns")
+    encode = sale_encoder(SchemaRegistry(settings.schema_registry, sleep=told.sleep, waiting=turns.waiting))
+    dsn = settings.database.get_secret_value()
+    relay = Relay(dsn, producer, encode, clock, turns)
+    outbox = OutboxLag(dsn, lambda: relay.is_publishing)
+    watchdog.watch("outbox", unless_waiting(turns, outbox.pending), asks="PostgreSQL")
     with _restarted():
-        Relay(settings.database.get_secret_value(), producer, encode, SystemClock()).run(told)
+        relay.run(told)
 
 
 def sale_encoder(registry: SchemaRegistry) -> Encode:

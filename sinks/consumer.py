@@ -16,12 +16,14 @@ from fluxion.clock import Clock
 from fluxion.errors import DependencyDownError
 from fluxion.log import get_logger
 from fluxion.postgres import SINK, connect
+from fluxion.progress import Progress
 from schemas.records import CanonicalSet
 from schemas.topics import RECORDS
 from sinks import faults, sweeps
 from sinks.incoming import Incoming, read_record
 from sinks.offsets import load_offsets
 from sinks.records_topic import RecordsTopic
+from sinks.stale import StaleRows
 from sinks.systems import Systems
 from sinks.transaction import BatchWriter
 
@@ -43,19 +45,32 @@ class Sink:
     A dependency that is down is waited for: nothing is lost and nothing is quarantined meanwhile.
     """
 
-    def __init__(self, dsn: str, topic: RecordsTopic, decode: Callable[[bytes], CanonicalSet], clock: Clock) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        topic: RecordsTopic,
+        decode: Callable[[bytes], CanonicalSet],
+        clock: Clock,
+        progress: Progress | None = None,
+    ) -> None:
         self._dsn = dsn
         self._topic = topic
         self._decode = decode
         self._clock = clock
         self._systems = Systems(clock)
+        self._progress = progress or Progress(clock)
         self._waiting = faults.Waiting(clock)
         self._stop: Callable[[], bool] = bool
         self._session: _Session | None = None
         self._places: dict[int, int] = {}
         self._gate = sweeps.Gate()
+        self._stale_rows = StaleRows(clock)
         self._unlinked: set[str] = set()
-        self._settle_at = self._link_at = 0.0
+        self._settle_at = self._confirmed_at = self._link_at = 0.0
+
+    def places(self) -> dict[int, int]:
+        """Partition → next offset, of the partitions that are ours; from any thread."""
+        return dict(self._places)
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Work until `stop`."""
@@ -85,6 +100,7 @@ class Sink:
         self._disconnect()
         if not self._stop():
             self._waiting.say(fault)
+            self._progress.waits("Kafka" if fault.message.startswith("Kafka") else "PostgreSQL", fault.message)
             self._topic.idle(RETRY_S)
 
     def _once(self) -> None:
@@ -96,6 +112,7 @@ class Sink:
             self._places = session.writer.write(batch, self._places)
             self._topic.note(self._places)  # (10)
         self._sweep(session)
+        self._progress.finished()
 
     def _connect(self) -> _Session:
         topic_id = self._topic.topic_id(self._stop)
@@ -106,7 +123,7 @@ class Sink:
         self._systems.refresh(link, unknown=True)
         self._unlinked.update(self._systems.ids())
         get_logger().info("connected")
-        return _Session(link, topic_id, BatchWriter(link, topic_id, self._systems.get))
+        return _Session(link, topic_id, BatchWriter(link, topic_id, self._systems.get, self._stale_rows))
 
     def _disconnect(self) -> None:
         if self._session is not None:
@@ -147,8 +164,11 @@ class Sink:
         if now >= self._settle_at:
             more = self._settle(session)
             self._settle_at = now if more else now + sweeps.SETTLE_EVERY_S
+        if now >= self._confirmed_at:
+            more = sweeps.delete_confirmed(session.link, session.topic_id, self._places, self._systems.get)
+            self._confirmed_at = now if more else now + sweeps.CONFIRMED_EVERY_S
         if now >= self._link_at and self._unlinked:
-            sweeps.link_lines(session.link, filter(self._systems.get, self._unlinked))
+            sweeps.link_by_sku(session.link, filter(None, map(self._systems.get, self._unlinked)))
             self._unlinked.clear()
             self._link_at = now + sweeps.LINK_EVERY_S
 

@@ -12,10 +12,12 @@ import msgspec
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
+from fluxion import metrics
 from fluxion.clock import Clock
 from fluxion.errors import ConfigurationError, DependencyDownError
 from fluxion.log import get_logger
 from fluxion.postgres import SINK, connect
+from fluxion.progress import Progress
 from schemas.records import SaleEvent
 from sinks import faults
 from sinks.announcements import CHANNEL
@@ -70,12 +72,16 @@ class Event:
 class Relay:
     """One relay works, others wait for its lock. `run` returns when `stop` says so."""
 
-    def __init__(self, dsn: str, producer: Producer, encode: Encode, clock: Clock) -> None:
+    def __init__(
+        self, dsn: str, producer: Producer, encode: Encode, clock: Clock, progress: Progress | None = None
+    ) -> None:
         self._dsn = dsn
         self._producer = producer
         self._encode = encode
         self._clock = clock
+        self._progress = progress or Progress(clock)
         self._waiting = faults.Waiting(clock)
+        self.is_publishing = False
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Publish until `stop`; waits for what is down, and raises only what somebody must mend."""
@@ -85,7 +91,10 @@ class Relay:
                 with connect(self._dsn, SINK) as link, connect(self._dsn, SINK) as bell:
                     link.autocommit = bell.autocommit = True
                     bell.execute(f"listen {CHANNEL}".encode())
-                    self._work(link, bell, stop)
+                    try:
+                        self._work(link, bell, stop)
+                    finally:
+                        self.is_publishing = False
             except psycopg.Error as fault:
                 known = faults.down(fault)
                 if not isinstance(known, DependencyDownError):
@@ -96,15 +105,19 @@ class Relay:
 
     def _wait(self, fault: DependencyDownError) -> None:
         self._waiting.say(fault)
+        self._progress.waits("PostgreSQL", fault.message)
         self._clock.sleep(RETRY_S)
 
     def _work(self, link: Link, bell: Link, stop: Callable[[], bool]) -> None:
         while not self._locked(link):
             if stop():
                 return
+            self._progress.finished()
             self._clock.sleep(NAP_S)
         get_logger().info("publishing")
+        self.is_publishing = True
         while not stop():
+            self._progress.finished()
             if not self._publish(link, stop):
                 for _ in bell.notifies(timeout=NAP_S, stop_after=1):
                     pass
@@ -118,6 +131,8 @@ class Relay:
         events = [Event(*row) for row in link.execute(_UNPUBLISHED, [BATCH])]
         if events and self._deliver(events, stop):
             link.execute(_PUBLISHED, [[event.id for event in events]])
+            metrics.count("published", len(events))
+            metrics.BATCH.observe(len(events))
         return bool(events)
 
     def _deliver(self, events: list[Event], stop: Callable[[], bool]) -> bool:
@@ -136,8 +151,12 @@ class Relay:
             self._producer.produce(
                 event.topic, value=value, key=event.key.encode(), headers=event.headers(), on_delivery=confirmed
             )
+        beat = self._clock.monotonic()
         while left and not stop():
             self._producer.poll(_SEND_POLL_S)
+            if self._clock.monotonic() - beat > RETRY_S:
+                beat = self._clock.monotonic()
+                self._progress.waiting("Kafka", f"{left} events are not acknowledged yet")
         if faults_met:
             message = f"Kafka refuses an event ({faults_met[0].str()})"
             raise ConfigurationError(message, "run `fluxion topics create`, or look at the broker's log")

@@ -1,20 +1,23 @@
-"""What the sink does between batches: announcing sales that settled, and linking lines with products by SKU."""
+"""What the sink does between batches: sales that settled, deletes that were confirmed, and linking with products by SKU."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from sinks.announcements import announce, sales_due
+from sinks.levels import recompute
 from sinks.offsets import hold
+from sinks.snapshot_ends import Gone, delete
 from sinks.systems import Owner
-from sinks.tables import Link
+from sinks.tables import SALE_ITEMS, STOCK_MOVEMENTS, Link
 
 SETTLE_EVERY_S = 0.5
+CONFIRMED_EVERY_S = 2.0
 LINK_EVERY_S = 5.0
 # One transaction's worth; more follow at the next sweep.
 MOST_SALES = 500
 
 _LINK = """
-update fluxion.sale_items i set product_id = p.id
+update {} i set product_id = p.id
 from (
   select distinct on (tenant_id, pos_system_id, sku) tenant_id, pos_system_id, sku, id from fluxion.products
   where pos_system_id = any(%s::uuid[]) and sku is not null and deleted_at is null
@@ -22,6 +25,15 @@ from (
 ) p
 where i.product_id is null and i.tenant_id = p.tenant_id and i.pos_system_id = p.pos_system_id and i.sku = p.sku
 """
+
+_CONFIRMED = """
+select tenant_id::text, id, pos_system_id::text, external_table, first_version, since::text,
+       array(select d->>'entity' from jsonb_array_elements(deletions) d),
+       array(select d->>'kind' from jsonb_array_elements(deletions) d), partition
+from pos_integration.pending_deletes
+where partition = any(%s) and confirmed_at is not null and done_at is null order by id limit 1
+"""
+_DONE = "update pos_integration.pending_deletes set done_at = now() where tenant_id = %s and id = %s"
 
 
 class Gate:
@@ -82,11 +94,37 @@ def settle(
     with link.transaction():
         hold(link, topic_id, {partition: places[partition] for partition in through})
         due = sales_due(link, through, MOST_SALES)
-        announce(link, dict.fromkeys(due, False), owner_of, due=True)
+        announce(link, dict.fromkeys(due, "due"), owner_of)
     return len(due)
 
 
-def link_lines(link: Link, systems: Iterable[str]) -> int:
-    """Link lines without a product with the product that has their SKU; return how many."""
+def delete_confirmed(
+    link: Link, topic_id: str, places: Mapping[int, int], owner_of: Callable[[str], Owner | None]
+) -> bool:
+    """Do the first of the deletes that a person confirmed, in one transaction that holds the partition's offset.
+
+    False where there is none. Rows that came meanwhile have newer versions and stay. Raises FencedError as `settle`.
+    """
     with link.transaction():
-        return link.execute(_LINK, [list(systems)]).rowcount
+        row = link.execute(_CONFIRMED, [list(places)]).fetchone()
+        if row is None:
+            return False
+        tenant_id, ident, system_id, table, first_version, since, entities, kinds, partition = row
+        hold(link, topic_id, {partition: places[partition]})
+        owner = owner_of(system_id)
+        if owner is None:
+            return False
+        deletions = dict(zip(entities, kinds, strict=True))
+        delete(link, Gone(tenant_id, system_id, table, first_version, since, deletions), owner)
+        link.execute(_DONE, [tenant_id, ident])
+    return True
+
+
+def link_by_sku(link: Link, owners: Iterable[Owner]) -> None:
+    """Link lines and movements without a product with the product that has their SKU; sums follow their movements."""
+    systems = {owner.system_id: owner for owner in owners}
+    returning = " returning i.tenant_id::text, i.pos_system_id::text, i.store_id::text, i.product_id::text"
+    with link.transaction():
+        link.execute(_LINK.format(SALE_ITEMS.name).encode(), [list(systems)])
+        linked = link.execute((_LINK.format(STOCK_MOVEMENTS.name) + returning).encode(), [list(systems)]).fetchall()
+        recompute(link, {level for level in linked if level[2] is not None and systems[level[1]].stock_by_movements})

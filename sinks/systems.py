@@ -10,13 +10,14 @@ from psycopg import Connection
 from fluxion.clock import Clock
 from fluxion.errors import ConfigurationError
 from fluxion.log import get_logger
+from schemas.identity import EPOCH_SHIFT
 from schemas.settings import SyncSettings, parse_settings
 
 KEPT_S = 10.0
 
 _QUERY = """
 select s.id::text, s.tenant_id::text,
-       s.sync_settings::text, s.created_at,
+       s.sync_settings::text, s.created_at, s.epoch, coalesce(s.field_mappings->>'stock_origin' = 'movements', false),
        coalesce((select jsonb_object_agg(t.id, t.time_zone) from fluxion.stores t
                  where t.tenant_id = s.tenant_id and t.pos_system_id = s.id), '{}')
 from pos_integration.pos_systems s
@@ -27,13 +28,18 @@ from pos_integration.pos_systems s
 class Owner:
     """A system's tenant, its stores (id → time zone), and the settings that decide when a sale is announced.
 
-    announce_from: sales of a snapshot that are older send nothing; by default the system's registration.
+    announce_from: sales of a snapshot that are older send nothing; by default the system's registration. pending_percent:
+    an end of a snapshot that would delete more of a table waits for a person. first_version: the first of the present
+    epoch. stock_by_movements: the level is the sum of the movements, and levels that are sent are none.
     """
 
     system_id: str
     tenant_id: str
     settle_seconds: float
     announce_from: datetime
+    pending_percent: int
+    first_version: int
+    stock_by_movements: bool
     stores: dict[str, str]
 
 
@@ -53,7 +59,7 @@ class Systems:
         with link.transaction():
             rows = link.execute(_QUERY).fetchall()
         faults: set[tuple[str, str]] = set()
-        self._owners = {row[0]: _owner(faults, *row) for row in rows}
+        self._owners = {row[0]: _owner(faults, row) for row in rows}
         for system_id, fault in sorted(faults - self._faults):  # once, not at each reading
             get_logger().warning("a setting is not used, its default holds", system=system_id, reason=fault)
         self._faults = faults
@@ -73,18 +79,20 @@ class Systems:
         return owner is not None and stores <= owner.stores.keys()
 
 
-def _owner(
-    faults: set[tuple[str, str]],
-    system_id: str,
-    tenant_id: str,
-    text: str,
-    registered: datetime,
-    stores: dict[str, str],
-) -> Owner:
+def _owner(faults: set[tuple[str, str]], row: tuple[Any, ...]) -> Owner:
+    system_id, tenant_id, text, registered, epoch, stock_by_movements, stores = row
     settings, bad = read_settings(text)
     faults.update((system_id, fault) for fault in bad)
-    announce_from = datetime.fromisoformat(settings.announce_from) if settings.announce_from else registered
-    return Owner(system_id, tenant_id, settings.settle_seconds, announce_from, stores)
+    return Owner(
+        system_id=system_id,
+        tenant_id=tenant_id,
+        settle_seconds=settings.settle_seconds,
+        announce_from=datetime.fromisoformat(settings.announce_from) if settings.announce_from else registered,
+        pending_percent=settings.pending_percent,
+        first_version=epoch << EPOCH_SHIFT,
+        stock_by_movements=stock_by_movements,
+        stores=stores,
+    )
 
 
 def read_settings(text: str) -> tuple[SyncSettings, list[str]]:

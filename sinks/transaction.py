@@ -1,24 +1,24 @@
 """Steps (3) to (9) of a batch: one PostgreSQL transaction for offsets, rows and outbox."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import psycopg
 
+from fluxion import metrics
+from fluxion.clock import SystemClock
 from sinks import faults
-from sinks.announcements import announce, judge_snapshot
-from sinks.incoming import Incoming, Refused, Said, refuse, refuse_whole, said_by
+from sinks.announcements import announce, take_out_of_open
+from sinks.incoming import Incoming
+from sinks.levels import levels_of, recompute
 from sinks.offsets import advance
+from sinks.reading import Said, said_by
+from sinks.refused import Refused, refuse, refuse_whole, set_aside
+from sinks.snapshot_ends import take_ends
+from sinks.stale import StaleRows
 from sinks.systems import Owner
-from sinks.tables import TABLES, Link, Unit, fold
+from sinks.tables import STOCK_MOVEMENTS, TABLES, Link, Table, Unit, fold
 
 _BY_NAME = {table.name: table for table in TABLES}
-
-_QUARANTINE = """
-insert into pos_integration.quarantine (tenant_id, pos_system_id, topic, partition, "offset", external_table, external_id,
-  version, mapping_revision, code, error_class, message, raw)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing
-"""
 
 # Once a second is enough for a person, and the row is one that people change too.
 _SYNCED = """
@@ -30,10 +30,13 @@ where id = any(%s::uuid[]) and (last_sync_at is null or last_sync_at < now() - i
 class BatchWriter:
     """Writes batches on one connection. `owner_of` answers from a copy of the registry."""
 
-    def __init__(self, link: Link, topic_id: str, owner_of: Callable[[str], Owner | None]) -> None:
+    def __init__(
+        self, link: Link, topic_id: str, owner_of: Callable[[str], Owner | None], stale_rows: StaleRows
+    ) -> None:
         self._link = link
         self._topic_id = topic_id
         self._owner_of = owner_of
+        self._stale_rows = stale_rows
         with link.transaction():
             for table in TABLES:
                 table.make_stage(link)
@@ -68,59 +71,102 @@ class BatchWriter:
         for incoming in batch:
             said.add(said_by(incoming, self._owner_of))
         units = fold(said.units)  # (3)
-        return self._transaction(batch, places, said, lambda: self._upsert(units))
+        return self._transaction(batch, places, said, lambda writing: writing.together(units))
 
     def _alone(self, incoming: Incoming, places: Mapping[int, int]) -> dict[int, int]:
         said = said_by(incoming, self._owner_of)
         try:
             return self._again(
-                lambda: self._transaction([incoming], places, said, lambda: self._row_by_row(incoming, said.units))
+                lambda: self._transaction(
+                    [incoming], places, said, lambda writing: writing.row_by_row(incoming, said.units)
+                )
             )
         except psycopg.Error as fault:
             if not faults.is_bad_data(fault):
                 raise
             # No row by itself is refused, yet the record is: it is set aside whole.
             whole = refuse_whole(incoming, self._owner_of(incoming.system_id), faults.refusal(fault))
-        return self._again(lambda: self._transaction([incoming], places, Said(refused=[whole]), list))
+        return self._again(
+            lambda: self._transaction([incoming], places, Said(refused=[whole]), lambda writing: writing.together([]))
+        )
 
     def _transaction(
-        self, batch: Sequence[Incoming], places: Mapping[int, int], said: Said, upsert: Callable[[], list[Refused]]
+        self,
+        batch: Sequence[Incoming],
+        places: Mapping[int, int],
+        said: Said,
+        upsert: Callable[["_Writing"], list[Refused]],
     ) -> dict[int, int]:
         after = {**places, **{incoming.partition: incoming.offset + 1 for incoming in batch}}
         moved = {partition: place for partition, place in after.items() if place != places[partition]}
+        writing = _Writing(self._link, said)
         with self._link.transaction():  # (4)
             advance(self._link, self._topic_id, places, moved)  # (5)
-            refused = upsert()  # (6), (7)
-            judge_snapshot(self._link, dict.fromkeys(said.ends))
-            announce(self._link, said.touched, self._owner_of, due=False)  # (8)
-            self._set_aside([*said.refused, *refused])
+            refused = [*said.refused, *upsert(writing)]  # (6), (7)
+            take_ends(self._link, said.ends)
+            if said.removed:
+                take_out_of_open(self._link, said.removed)
+            announce(self._link, said.touched, self._owner_of)  # (8)
+            set_aside(self._link, refused)
             if said.systems:
                 self._link.execute(_SYNCED, [sorted(said.systems)])
-        return after  # (9): the block has committed
+        self._stale_rows.add(writing.stale)  # (9): the block has committed
+        _measure(batch, refused)
+        return after
 
-    def _upsert(self, units: list[Unit]) -> list[Refused]:
+
+def _measure(batch: Sequence[Incoming], refused: Sequence[Refused]) -> None:
+    """Keep the metrics of a batch that was committed."""
+    metrics.count("written", len(batch))
+    metrics.BATCH.observe(len(batch))
+    for row in refused:
+        metrics.QUARANTINED.labels(row.code).inc()
+    now = SystemClock().micros()
+    for incoming in batch:
+        if incoming.record is not None and not incoming.replayed:
+            # A store's clock may be ahead of ours.
+            metrics.LATENCY.observe(max(0, now - incoming.record.captured_at) / 1_000_000)
+
+
+class _Writing:
+    """(6) and (7) of one transaction. stale: (system, rows) that met rows of a newer epoch."""
+
+    def __init__(self, link: Link, said: Said) -> None:
+        self._link = link
+        self._said = said
+        self.stale: list[tuple[str, int]] = []
+
+    def together(self, units: Iterable[Unit]) -> list[Refused]:
+        by_table: dict[str, list[Unit]] = {}
+        for unit in units:
+            by_table.setdefault(unit.table, []).append(unit)
         for table in TABLES:
-            mine = sorted(
-                (unit for unit in units if unit.table == table.name), key=lambda unit: (unit.tenant_id, unit.id)
-            )
-            if mine:
-                table.write(self._link, mine)
+            if mine := by_table.get(table.name):
+                self._write(table, mine)
         return []
 
-    def _row_by_row(self, incoming: Incoming, units: list[Unit]) -> list[Refused]:
+    def row_by_row(self, incoming: Incoming, units: Iterable[Unit]) -> list[Refused]:
         refused = []
         for unit in sorted(units, key=lambda unit: (unit.version, unit.mapping_revision)):
+            table = _BY_NAME[unit.table]
             try:
                 with self._link.transaction():  # a savepoint
-                    _BY_NAME[unit.table].write(self._link, [unit])
-                    self._link.execute(f"truncate {_BY_NAME[unit.table].stage}".encode())
+                    self._write(table, [unit])
+                    self._link.execute(f"truncate {table.stage}".encode())
             except psycopg.Error as fault:
                 if not faults.is_bad_data(fault):
                     raise
                 refused.append(refuse(incoming, unit, faults.refusal(fault)))
         return refused
 
-    def _set_aside(self, refused: list[Refused]) -> None:
-        if refused:
-            with self._link.cursor() as cursor:
-                cursor.executemany(_QUARANTINE, map(astuple, refused))
+    def _write(self, table: Table, units: list[Unit]) -> None:
+        summed = [unit for unit in units if unit.system_id in self._said.by_movements] if self._has_sums(table) else []
+        levels = levels_of(self._link, summed) if summed else set()  # a movement may leave one level for another
+        table.write(self._link, units)
+        if summed:
+            recompute(self._link, levels | levels_of(self._link, summed))
+        if table.name in self._said.older:
+            self.stale += table.stale(self._link)
+
+    def _has_sums(self, table: Table) -> bool:
+        return table is STOCK_MOVEMENTS and bool(self._said.by_movements)

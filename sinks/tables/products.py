@@ -4,11 +4,13 @@ from sinks.tables.table import Table
 
 PRODUCTS = Table(
     "fluxion.products",
+    "product",
     {
         "sku": "text",
         "name": "text",
         "barcode": "text",
         "category_id": "uuid",
+        "supplier_id": "uuid",
         "cost_price": "fluxion.amount",
         "selling_price": "fluxion.amount",
         "tax_rate": "fluxion.amount",
@@ -16,6 +18,6 @@ PRODUCTS = Table(
         "last_sale_at": "fluxion.moment",
         "warnings": "text[]",
     },
-    gone="deleted_at",
-    renamed={"category_ref": "category_id"},
+    renamed={"category_ref": "category_id", "supplier_ref": "supplier_id"},
+    cached=True,
 )

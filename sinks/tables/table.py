@@ -6,9 +6,12 @@ from typing import Any, Literal
 
 from psycopg import Connection, sql
 
-from schemas.records import Change
+from schemas.identity import EPOCH_SHIFT, Entity
+from schemas.records import Change, DeletionKind
 
 Link = Connection[tuple[Any, ...]]
+# The column that a deletion sets. deleted_at: gone; purged_at: archived by the POS and kept.
+Mark = Literal["deleted_at", "purged_at"]
 
 _ENVELOPE = {
     "tenant_id": "uuid",
@@ -19,7 +22,16 @@ _ENVELOPE = {
     "version": "bigint",
     "mapping_revision": "integer",
 }
-_STAGED_FIRST = {"part": "integer", **_ENVELOPE, "gone": "boolean"}
+_STAGED_FIRST = {"part": "integer", **_ENVELOPE, "gone": "text"}
+# A row that now names another SKU is no longer of the product that the sweep linked it with.
+PRODUCT_FOLLOWS_SKU = {
+    "product_id": (
+        "sku",
+        "product_id = case when t.sku is distinct from excluded.sku then null else t.product_id end",
+    )
+}
+# Moments that stay as they were first said, until null is said.
+_FIRST_STAYS = frozenset({"voided_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class Unit:
     external_id: str
     version: int
     mapping_revision: int
-    gone: bool
+    gone: Mark | None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -42,25 +54,33 @@ class Unit:
 class Table:
     """A table that units are written to.
 
-    columns: what may be sent, with the types that COPY reads them as. renamed: a record's field → its column, where the
-    names differ. gone: the column that a deletion sets and a newer upsert clears. follows: column → (source, assignment):
-    what becomes of a column that was not sent when its source was.
+    entity: what it holds. columns: what may be sent, with the types that COPY reads them as. deleted: what a deletion means
+    where it does not say. marks: the columns that deletions set and a newer upsert clears. renamed: a record's field → its
+    column, where the names differ. follows: column → (source, assignment): what becomes of a column that was not sent when
+    its source was. cached: new rows are written to mapping_cache too.
     """
 
     name: str
+    entity: Entity
     columns: Mapping[str, str]
-    gone: Literal["deleted_at", "purged_at"]
+    deleted: DeletionKind = "delete"
+    marks: tuple[Mark, ...] = ("deleted_at",)
     renamed: Mapping[str, str] = field(default_factory=dict)
     follows: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    cached: bool = False
 
     @property
     def stage(self) -> str:
         """The temporary table's name."""
         return f"in_{self.name.partition('.')[2]}"
 
+    def mark(self, kind: DeletionKind | None) -> Mark:
+        """Return the column that a deletion of this kind sets."""
+        return "purged_at" if (kind or self.deleted) == "purge" and "purged_at" in self.marks else "deleted_at"
+
     def unit(self, tenant_id: str, system_id: str, revision: int, change: Change, more: Mapping[str, Any]) -> Unit:
         """Return the unit of a change; `more` are columns that go with it besides the fields that it sent."""
-        gone = change.op == "delete"
+        gone = self.mark(change.deletion) if change.op == "delete" else None
         sent = {} if gone else self._sent(change)
         return Unit(
             table=self.name,
@@ -87,41 +107,75 @@ class Table:
 
     def write(self, link: Link, units: Iterable[Unit]) -> None:
         """Stage the units, at most one a row, and upsert them where they are newer than what stands there."""
-        parts = by_fields(units)
-        columns = sql.SQL(", ").join(map(sql.Identifier, [*_STAGED_FIRST, *self.columns]))
-        statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(self.stage), columns)
         with link.cursor() as cursor:
-            with cursor.copy(statement) as copy:
-                for part, group in enumerate(parts.values()):
+            for part, (names, group) in enumerate(by_fields(units).items()):
+                columns = sql.SQL(", ").join(map(sql.Identifier, [*_STAGED_FIRST, *names]))
+                statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(self.stage), columns)
+                with cursor.copy(statement) as copy:
                     for unit in group:
-                        copy.write_row(self._staged(part, unit))
-            for part, names in enumerate(parts):
+                        copy.write_row(_staged(part, unit, names))
                 cursor.execute(self._upsert(names).encode(), [part])
 
-    def _staged(self, part: int, unit: Unit) -> tuple[Any, ...]:
-        first = (part, unit.tenant_id, unit.id, unit.system_id, unit.external_table, unit.external_id)
-        return (*first, unit.version, unit.mapping_revision, unit.gone, *map(unit.fields.get, self.columns))
+    def stale(self, link: Link) -> list[tuple[str, int]]:
+        """Return (system, rows) of what `write` has staged and that met rows of a newer epoch, so it was not applied."""
+        return link.execute(
+            f"select s.pos_system_id::text, count(*) from {self.stage} s"  # noqa: S608 -- only our own constants
+            f" join {self.name} t on t.tenant_id = s.tenant_id and t.id = s.id"
+            f" where t.version >> {EPOCH_SHIFT} > s.version >> {EPOCH_SHIFT} group by 1".encode()
+        ).fetchall()
 
     def _upsert(self, names: Sequence[str]) -> str:
         columns = [*_ENVELOPE, *names]
-        moved = ["version", "mapping_revision", self.gone, *names]
-        return (
-            f"insert into {self.name} as t ({', '.join(columns)}, {self.gone})"  # noqa: S608 -- only our own constants
-            f" select {', '.join(columns)}, case when gone then now() end from {self.stage} where part = %s"
-            f" order by tenant_id, id on conflict (tenant_id, id) do update set updated_at = now(), "
-            + ", ".join([*(f"{name} = excluded.{name}" for name in moved), *self._follows(names)])
+        marks = ", ".join(f"case gone when '{mark}' then now() end" for mark in self.marks)
+        statement = (
+            f"insert into {self.name} as t ({', '.join([*columns, *self.marks])})"  # noqa: S608 -- only our own constants
+            f" select {', '.join(columns)}, {marks} from {self.stage} where part = %s"
+            " order by tenant_id, id on conflict (tenant_id, id) do update set updated_at = now(), "
+            + ", ".join([*map(_moved, ["version", "mapping_revision", *names]), *self._marked(), *self._follows(names)])
             + " where (t.version, t.mapping_revision) < (excluded.version, excluded.mapping_revision)"
         )
+        return self._with_cache(statement) if self.cached else statement
+
+    def _marked(self) -> list[str]:
+        if len(self.marks) == 1:
+            return [_moved(self.marks[0])]
+        # What a correction took out of its sale stays out of it when the sale is archived.
+        stays = "case when excluded.purged_at is not null then t.deleted_at end"
+        return [_moved("purged_at"), f"deleted_at = coalesce(excluded.deleted_at, {stays})"]
 
     def _follows(self, names: Sequence[str]) -> list[str]:
         return [rule for column, (source, rule) in self.follows.items() if source in names and column not in names]
 
+    def _with_cache(self, statement: str) -> str:
+        """A row that was inserted, not updated, has no xmax."""
+        return (
+            f"with written as ({statement} returning tenant_id, id, pos_system_id, external_id, external_table,"  # noqa: S608 -- only our own constants
+            " t.xmax = 0 as fresh) insert into pos_integration.mapping_cache"
+            " (tenant_id, id, pos_system_id, external_id, external_table, fluxion_entity, fluxion_id)"
+            f" select tenant_id, id, pos_system_id, external_id, external_table, '{self.entity}', id"
+            " from written where fresh on conflict do nothing"
+        )
+
+
+def _staged(part: int, unit: Unit, names: Sequence[str]) -> tuple[Any, ...]:
+    first = (part, unit.tenant_id, unit.id, unit.system_id, unit.external_table, unit.external_id)
+    return (*first, unit.version, unit.mapping_revision, unit.gone, *map(unit.fields.__getitem__, names))
+
+
+def _moved(column: str) -> str:
+    if column in _FIRST_STAYS:
+        return f"{column} = case when excluded.{column} is not null then coalesce(t.{column}, excluded.{column}) end"
+    return f"{column} = excluded.{column}"
+
 
 def by_fields(units: Iterable[Unit]) -> dict[tuple[str, ...], list[Unit]]:
     """Group units by the set of fields that they sent."""
-    parts: dict[tuple[str, ...], list[Unit]] = {}
+    as_sent: dict[tuple[str, ...], list[Unit]] = {}
     for unit in units:
-        parts.setdefault(tuple(sorted(unit.fields)), []).append(unit)
+        as_sent.setdefault(tuple(unit.fields), []).append(unit)
+    parts: dict[tuple[str, ...], list[Unit]] = {}
+    for names, group in as_sent.items():
+        parts.setdefault(tuple(sorted(names)), []).extend(group)
     return parts
 
 
@@ -140,5 +194,6 @@ def _merged(said: list[Unit]) -> Unit:
     said = sorted(said, key=lambda unit: (unit.version, unit.mapping_revision))
     fields: dict[str, Any] = {}
     for unit in said:
-        fields |= unit.fields
+        stays = {name: fields[name] for name in _FIRST_STAYS if fields.get(name) and unit.fields.get(name) is not None}
+        fields |= {**unit.fields, **stays}
     return replace(said[-1], fields=fields)

@@ -14,6 +14,7 @@ from schemas.records import CanonicalSet
 from sinks.consumer import Sink
 from sinks.records_topic import RecordsTopic
 from tests.conftest import Cloud
+from tests.sinks.desk import Desk
 from tests.sinks.shop import OpenShop
 
 ENOUGH_S = 60
@@ -35,6 +36,24 @@ def open_shop(cloud: Cloud) -> Iterator[Callable[..., OpenShop]]:
 @pytest.fixture
 def shop(open_shop: Callable[..., OpenShop]) -> OpenShop:
     return open_shop()
+
+
+@pytest.fixture
+def open_desk(open_shop: Callable[..., OpenShop]) -> Iterator[Callable[..., Desk]]:
+    """Register a shop with these sync settings, and write for it without Kafka."""
+    with ExitStack() as desks:
+
+        def make(**settings: Any) -> Desk:
+            desk = Desk(open_shop(**settings))
+            desks.callback(desk.close)
+            return desk
+
+        yield make
+
+
+@pytest.fixture
+def desk(open_desk: Callable[..., Desk]) -> Desk:
+    return open_desk()
 
 
 class SinkHere:

@@ -1,5 +1,6 @@
 """A system with one store, and the records that a processor would write for it."""
 
+import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,36 @@ from fluxion.postgres import APP, SINK, connect
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Encoder, schema_text
 from schemas.identity import Entity, entity_id, version_of
-from schemas.records import CanonicalSet, Product, Sale, SaleHeader, SaleLine, Stock
+from schemas.records import (
+    CanonicalSet,
+    Category,
+    Deletion,
+    DeletionKind,
+    End,
+    Movement,
+    Payment,
+    Product,
+    Sale,
+    SaleHeader,
+    SaleLine,
+    Since,
+    Stock,
+    Supplier,
+    Tax,
+)
 from schemas.topics import RECORDS
 
-TABLES = {"sale": "ventas", "line": "detalle", "product": "productos", "stock": "existencias"}
+TABLES = {
+    "category": "categorias",
+    "supplier": "proveedores",
+    "product": "productos",
+    "stock": "existencias",
+    "movement": "movimientos",
+    "sale": "ventas",
+    "line": "detalle",
+    "payment": "pagos",
+    "tax": "impuestos",
+}
 
 
 @dataclass
@@ -34,7 +61,16 @@ class Shop:
         self.rows += 1
         return version_of(1, self.rows)
 
-    def header(self, number: object, op: str = "upsert", *, snapshot: bool = False, **fields: Any) -> SaleHeader:
+    def header(
+        self,
+        number: object,
+        op: str = "upsert",
+        /,
+        *,
+        snapshot: bool = False,
+        deletion: str | None = None,
+        **fields: Any,
+    ) -> SaleHeader:
         said: dict[str, Any] = {
             "number": str(number),
             "sold_at": "2030-05-01T12:00:00Z",
@@ -42,14 +78,37 @@ class Shop:
             "total": "34.8",
         }
         said = {} if op == "delete" else said | fields
-        return SaleHeader(**self._change("sale", op, said, number, snapshot=snapshot), **said)
+        return SaleHeader(**self._change("sale", op, said, number, snapshot=snapshot, deletion=deletion), **said)
 
     def line(
-        self, number: object, place: int, op: str = "upsert", *, snapshot: bool = False, **fields: Any
+        self,
+        number: object,
+        place: int,
+        op: str = "upsert",
+        *,
+        snapshot: bool = False,
+        deletion: str | None = None,
+        **fields: Any,
     ) -> SaleLine:
         said: dict[str, Any] = {"sku": f"SKU-{place}", "quantity": "1", "unit_price": "10", "line_total": "10"}
         said = {} if op == "delete" else said | fields
-        return SaleLine(**self._change("line", op, said, number, place, snapshot=snapshot), **said)
+        return SaleLine(**self._change("line", op, said, number, place, snapshot=snapshot, deletion=deletion), **said)
+
+    def payment(self, number: object, place: int, op: str = "upsert", **fields: Any) -> Payment:
+        said = {} if op == "delete" else {"method": "cash", "currency": "VES", "amount": "34.8"} | fields
+        return Payment(**self._change("payment", op, said, number, place), **said)
+
+    def tax(self, number: object, place: int, op: str = "upsert", **fields: Any) -> Tax:
+        said = {} if op == "delete" else {"category": "general", "rate": "16", "base": "30", "amount": "4.8"} | fields
+        return Tax(**self._change("tax", op, said, number, place), **said)
+
+    def category(self, key: object, **fields: Any) -> Category:
+        said = {"name": f"Category {key}"} | fields
+        return Category(**self._change("category", "upsert", said, key), **said)
+
+    def supplier(self, key: object, **fields: Any) -> Supplier:
+        said = {"name": f"Supplier {key}", "tax_id": "J-07013380-5"} | fields
+        return Supplier(**self._change("supplier", "upsert", said, key), **said)
 
     def product(self, key: object, op: str = "upsert", **fields: Any) -> Product:
         said = {} if op == "delete" else {"sku": f"SKU-{key}", "name": f"Product {key}", "selling_price": "10"} | fields
@@ -59,9 +118,18 @@ class Shop:
         said: dict[str, Any] = {"product_ref": self.id("product", key), "quantity": quantity}
         return Stock(**self._change("stock", "upsert", said, key), store_id=self.store, **said)
 
+    def movement(self, key: object, quantity: str | None, **fields: Any) -> Movement:
+        """A movement of product 1; without a quantity it is deleted."""
+        said: dict[str, Any] = {"product_ref": self.id("product", 1), "kind": "entrada", "quantity": quantity}
+        said = {} if quantity is None else said | fields
+        op = "delete" if quantity is None else "upsert"
+        store = {} if quantity is None else {"store_id": self.store}
+        return Movement(**self._change("movement", op, said, key), **store, **said)
+
     def sale(
         self,
         number: object,
+        /,
         lines: int = 3,
         *,
         closed: bool = True,
@@ -78,11 +146,33 @@ class Shop:
             txn_end=txn_end,
         )
 
+    def of_sale(self, number: object, *, txn_end: bool = True, **parts: Any) -> Sale:
+        """What a transaction said of a sale without its header."""
+        said: dict[str, Any] = {"store_id": None, "header": None, "lines": []} | parts
+        return Sale(id=self.id("sale", number), txn_end=txn_end, **said)
+
+    def end(
+        self, entity: Entity, first_version: int, kind: DeletionKind | None = None, since: str | None = None
+    ) -> End:
+        """The end of the entity's table; without a kind the record does not say what a deletion means."""
+        return End(
+            table=TABLES[entity],
+            first_version=first_version,
+            since=Since("fecha", since) if since else None,
+            deletions=[Deletion(entity, kind)] if kind else [],
+        )
+
     def record(self, revision: int = 1, **parts: Any) -> CanonicalSet:
         return CanonicalSet(system_id=self.system, mapping_revision=revision, source_offset=0, captured_at=0, **parts)
 
     def _change(
-        self, entity: Entity, op: str, said: dict[str, Any], *keys: object, snapshot: bool = False
+        self,
+        entity: Entity,
+        op: str,
+        said: dict[str, Any],
+        *keys: object,
+        snapshot: bool = False,
+        deletion: str | None = None,
     ) -> dict[str, Any]:
         return {
             "id": self.id(entity, *keys),
@@ -92,6 +182,7 @@ class Shop:
             "fields": list(said),
             "version": self.version(),
             "snapshot": snapshot,
+            "deletion": deletion,
         }
 
 
@@ -137,9 +228,13 @@ class OpenShop:
             link.execute("insert into fluxion.tenants (tenant_id, name) values (%s, 'shop')", [shop.tenant])
             link.execute(
                 "insert into pos_integration.pos_systems (tenant_id, id, system_type, system_name, connection_config,"
-                " field_mappings, sync_settings) values (%s, %s, 'test', 'test', '{}', '{}', jsonb_strip_nulls("
-                "jsonb_build_object('settle_seconds', %s::float8)))",
-                [shop.tenant, shop.system, settings.get("settle_seconds")],
+                " field_mappings, sync_settings) values (%s, %s, 'test', 'test', '{}', %s, %s)",
+                [
+                    shop.tenant,
+                    shop.system,
+                    json.dumps({"stock_origin": settings.pop("stock_origin", "captured")}),
+                    json.dumps(settings),
+                ],
             )
             link.execute(
                 "insert into fluxion.stores (tenant_id, id, pos_system_id, name) values (%s, %s, %s, 'shop')",

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,8 @@ from sinks.tables import Unit, fold
 
 
 def unit(row: str, version: int, revision: int, *, gone: bool, fields: dict[str, Any]) -> Unit:
-    return Unit("fluxion.products", "t", "s", row, "items", row, version, revision, gone, {} if gone else fields)
+    mark: Literal["deleted_at"] | None = "deleted_at" if gone else None
+    return Unit("fluxion.products", "t", "s", row, "items", row, version, revision, mark, {} if gone else fields)
 
 
 def _said(row: str, version: int, revision: int) -> Unit:
@@ -56,8 +57,18 @@ def test_a_deletion_keeps_what_was_said_and_a_newer_upsert_revives() -> None:
     first = unit("x", 1, 1, gone=False, fields={"name": "kept"})
     gone = unit("x", 2, 1, gone=True, fields={})
     back = unit("x", 3, 1, gone=False, fields={"sku": "1"})
-    assert (fold([first, gone])[0].gone, fold([first, gone])[0].fields) == (True, {"name": "kept"})
+    assert (fold([first, gone])[0].gone, fold([first, gone])[0].fields) == ("deleted_at", {"name": "kept"})
     assert (fold([first, gone, back])[0].gone, fold([gone, back, first])[0].fields) == (
-        False,
+        None,
         {"name": "kept", "sku": "1"},
     )
+
+
+def test_the_moment_of_a_void_stays_as_it_was_first_said() -> None:
+    said = [
+        unit("x", 1, 1, gone=False, fields={"status": "voided", "voided_at": "first"}),
+        unit("x", 2, 1, gone=False, fields={"status": "voided", "voided_at": "later"}),
+    ]
+    undone = unit("x", 3, 1, gone=False, fields={"status": "completed", "voided_at": None})
+    assert fold(said)[0].fields["voided_at"] == "first"
+    assert fold([*said, undone])[0].fields["voided_at"] is None

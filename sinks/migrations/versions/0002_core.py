@@ -1,0 +1,16 @@
+"""The schema in full (suppliers, movements, taxes, payments, jobs, sessions, …); the SQL stands beside this file."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Run the script as it stands: psycopg itself, since SQLAlchemy would read its percent signs as parameters."""
+    link = cast("psycopg.Connection[Any]", op.get_bind().connection.driver_connection)
+    link.execute(Path(__file__).with_suffix(".sql").read_bytes())

@@ -1,0 +1,170 @@
+"""Rows of pos_integration.quarantine: what cannot be taken waits there with its reason, and with where it came from."""
+
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from fluxion.errors import BusinessRuleError, FluxionError
+from schemas.records import Quarantined
+from sinks.incoming import Incoming
+from sinks.systems import Owner
+from sinks.tables import Link, Unit
+
+# Tenant and system of a record that names no system that we know: nobody's, but not lost.
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+class UnknownSystemError(BusinessRuleError):
+    """The registry does not know the record's system."""
+
+    code = "UNKNOWN_SYSTEM"
+
+
+class UnknownStoreError(BusinessRuleError):
+    """A row names a store that its system does not have."""
+
+    code = "UNKNOWN_STORE"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row of pos_integration.quarantine.
+
+    source_offset: of the raw record in pos.changes.v1, from which a row is mapped again; change: the row as a ChangeSet of
+    its own, where a processor refused it. again: it came by a replay or a retry, so what was settled is open once more.
+    """
+
+    tenant_id: str
+    pos_system_id: str
+    topic: str
+    partition: int
+    offset: int
+    external_table: str | None
+    external_id: str | None
+    version: int | None
+    mapping_revision: int
+    code: str
+    error_class: str
+    message: str
+    raw: bytes
+    change: str | None
+    source_offset: int | None
+    again: bool
+
+
+_COLUMNS = (
+    "tenant_id", "pos_system_id", "topic", "partition", "offset", "external_table", "external_id", "version",
+    "mapping_revision", "code", "error_class", "message", "raw", "change", "source_offset",
+)  # fmt: skip
+_values = attrgetter(*_COLUMNS, "again")
+
+# The same row in the same record is the same fault. One that was retried in vain is open again, a discarded one stays so.
+_QUARANTINE = f"""
+insert into pos_integration.quarantine as q ({", ".join(f'"{column}"' for column in _COLUMNS)})
+values ({", ".join(["%s"] * len(_COLUMNS))})
+on conflict (tenant_id, topic, partition, "offset", coalesce(external_table, ''), coalesce(external_id, ''), coalesce(version, -1))
+do update set mapping_revision = excluded.mapping_revision, code = excluded.code, error_class = excluded.error_class,
+  message = excluded.message, resolved_at = null, resolution = null, resolved_by = null
+where (q.mapping_revision < excluded.mapping_revision or %s) and q.resolution is distinct from 'discarded'
+"""  # noqa: S608 -- only our own constants
+
+
+def set_aside(link: Link, refused: Sequence[Refused]) -> None:
+    """Write rows to quarantine, in the caller's transaction."""
+    if refused:
+        with link.cursor() as cursor:
+            cursor.executemany(_QUARANTINE, map(_values, refused))
+
+
+def refuse(incoming: Incoming, unit: Unit, fault: FluxionError) -> Refused:
+    """Return the quarantine row of one unit."""
+    row = {name: value for name, value in unit.fields.items() if value is not None}
+    return Refused(
+        tenant_id=unit.tenant_id,
+        pos_system_id=unit.system_id,
+        topic=incoming.topic,
+        partition=incoming.partition,
+        offset=incoming.offset,
+        external_table=storable(unit.external_table),
+        external_id=storable(unit.external_id),
+        version=unit.version,
+        mapping_revision=unit.mapping_revision,
+        code=fault.code,
+        error_class=fault.error_class,
+        message=storable(str(fault)) or "",
+        raw=json.dumps(row, ensure_ascii=False, default=str).encode(),
+        change=None,
+        source_offset=incoming.record.source_offset if incoming.record else None,
+        again=incoming.replayed,
+    )
+
+
+def refuse_whole(incoming: Incoming, owner: Owner | None, fault: FluxionError | None = None) -> Refused:
+    """Return the quarantine row of a whole record; without a fault it is the one that the record came with."""
+    unknown = UnknownSystemError(f"there is no system {incoming.system_id!r}", "add it with `fluxion system add`")
+    reason = fault or incoming.fault or unknown
+    return Refused(
+        tenant_id=owner.tenant_id if owner else NOBODY,
+        pos_system_id=_uuid_or_nobody(incoming.system_id),
+        topic=incoming.topic,
+        partition=incoming.partition,
+        offset=incoming.offset,
+        external_table=None,
+        external_id=None,
+        version=None,
+        mapping_revision=incoming.record.mapping_revision if incoming.record else 0,
+        code=reason.code,
+        error_class=reason.error_class,
+        message=storable(str(reason)) or "",
+        raw=incoming.raw,
+        change=None,
+        source_offset=incoming.record.source_offset if incoming.record else None,
+        again=incoming.replayed,
+    )
+
+
+def passed_on(incoming: Incoming, row: Quarantined, owner: Owner, mapping_revision: int) -> Refused:
+    """Return the quarantine row of what a processor refused."""
+    return Refused(
+        tenant_id=owner.tenant_id,
+        pos_system_id=owner.system_id,
+        topic=row.topic,
+        partition=row.partition,
+        offset=row.offset,
+        external_table=storable(row.external_table),
+        external_id=storable(row.external_id),
+        version=row.version,
+        mapping_revision=mapping_revision,
+        code=row.code,
+        error_class=row.error_class,
+        message=storable(row.message) or "",
+        raw=_bytes_of(row),
+        change=storable(row.change),
+        source_offset=row.offset,
+        again=incoming.replayed,
+    )
+
+
+def storable(text: str | None) -> str | None:
+    """PostgreSQL's text holds no NUL, and a quarantine row must never be refused itself."""
+    return None if text is None else text.replace("\0", "\\0")
+
+
+def _bytes_of(row: Quarantined) -> bytes:
+    if row.external_table is None:  # a whole record: its bytes came in base64
+        try:
+            return base64.b64decode(row.raw, validate=True)
+        except binascii.Error:
+            return row.raw.encode()
+    return row.raw.encode()
+
+
+def _uuid_or_nobody(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return NOBODY
