@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from control.check import check_system
+from control.deletes import confirm_deletes
 from control.registry import NewSystem, add_store, add_system, add_tenant, tenants
+from control.replay_cli import replay
 from fluxion.errors import ConfigurationError
 from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import load_system, load_systems
@@ -26,6 +28,8 @@ def _group(what: str) -> typer.Typer:
 tenant_app = _group("Who owns stores and systems.")
 store_app = _group("The shops of a system.")
 system_app = _group("Point-of-sale systems and their templates.")
+system_app.command("replay")(replay)
+system_app.command("confirm-deletes")(confirm_deletes)
 
 
 def _dsn() -> str:

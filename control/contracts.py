@@ -1,7 +1,8 @@
-"""`fluxion schemas register`: the Avro contracts at the schema registry, each with its compatibility."""
+"""`fluxion schemas register`: the Avro contracts at the schema registry; `check`: against what was released, without one."""
 
 import typer
 
+from control.baseline import breaks, present, released
 from fluxion.schema_registry import SchemaRegistry
 from fluxion.settings import load_settings
 from schemas.codec import schema_text
@@ -10,9 +11,16 @@ from schemas.topics import TOPICS
 app = typer.Typer(help="Avro contracts.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `register` a sub-command although it is the only one."""
+@app.command("check")
+def check() -> None:
+    """Hold the contracts against those of every release, and say each change that would break a reader; needs no service."""
+    contracts, releases = present(), released()
+    found = breaks(contracts, releases)
+    for one in found:
+        typer.echo(str(one))
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"{len(contracts)} contracts fit the releases {', '.join(releases)}")
 
 
 @app.command("register")

@@ -23,6 +23,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "change_set": records.ChangeSet,
     "canonical_set": records.CanonicalSet,
     "sale_event": records.SaleEvent,
+    "status": records.Status,
 }
 
 

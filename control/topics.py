@@ -88,12 +88,17 @@ def _new(topic: Topic, replication: int) -> NewTopic:
         topic.name,
         num_partitions=PARTITIONS,
         replication_factor=replication,
-        config={
-            # A store's clock must neither expire nor refuse records.
-            "message.timestamp.type": "LogAppendTime",
-            "retention.ms": str(topic.retention_ms),
-            "max.message.bytes": str(MAX_MESSAGE_BYTES),
-            "min.insync.replicas": str(min(2, replication)),
-            "unclean.leader.election.enable": "false",
-        },
+        config=settings_of(topic, replication),
     )
+
+
+def settings_of(topic: Topic, replication: int) -> dict[str, str]:
+    """Return the topic's settings as Kafka takes them."""
+    return {
+        # A store's clock must neither expire nor refuse records.
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(topic.retention_ms),
+        "max.message.bytes": str(MAX_MESSAGE_BYTES),
+        "min.insync.replicas": str(min(2, replication)),
+        "unclean.leader.election.enable": "false",
+    }
