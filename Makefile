@@ -21,8 +21,14 @@ setup: python ## install what is missing: Debian packages, Python packages, the 
 demo: setup ## show it at work: DEMO_SECONDS=60 ends by itself; DEMO_ARGS="--sales-per-second 50"
 	@$(BIN)/fluxion demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(DEMO_ARGS)
 
-test: setup ## all tests, with the real services; TEST_ARGS="tests/stack -k gtid"
+# A part of the tests says nothing about coverage, so only the whole of them counts it.
+test: setup ## all tests, with the real services, and their coverage; TEST_ARGS="tests/stack -k gtid": a part, without it
+ifeq ($(strip $(TEST_ARGS)),)
+	@$(BIN)/pytest --cov --cov-report=
+	@$(BIN)/python -m tests.support.delivery_path
+else
 	@$(BIN)/pytest $(TEST_ARGS)
+endif
 
 check: python ## format, lint, types and the import law, in seconds
 	@failed=0; \
@@ -34,4 +40,4 @@ check: python ## format, lint, types and the import law, in seconds
 
 clean: ## remove what tools left in this folder (never the cache or a stack's data)
 	@find . -name .git -prune -o -type d \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* build dist

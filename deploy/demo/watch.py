@@ -16,6 +16,7 @@ from schemas.topics import SALE_EVENTS, Topic
 
 LOOK_TIMEOUT_S = 5
 LEADERS_TIMEOUT_S = 30
+_AT_ONCE = 1_000
 
 
 @dataclass
@@ -97,19 +98,19 @@ def _end(reader: Consumer, place: TopicPartition) -> int:
 
 
 class TopicCounter:
-    """Counts the records that came into a topic since it was made. One system is one partition, so one look-up a call."""
+    """Counts the records that came into a topic since it was made, by reading them."""
 
     def __init__(self, kafka: str, topic: Topic) -> None:
-        self._topic = topic
         self._reader = consumer(kafka, "fluxion-demo")
-        self._first = dict(first_ends(self._reader, topic))
-        self._last = 0
+        self._reader.assign([TopicPartition(topic.name, p, end) for p, end in first_ends(self._reader, topic)])
+        self._count = 0
 
     def count(self) -> int:
-        """Records since the start; the last known number while the broker is away."""
+        """Records since the start; the last known number while the broker is away. Offsets count markers of transactions too."""
         with contextlib.suppress(KafkaException):
-            self._last = sum(end - self._first[p] for p, end in ends(self._reader, self._topic))
-        return self._last
+            while messages := self._reader.consume(_AT_ONCE, 0):
+                self._count += sum(message.error() is None for message in messages)
+        return self._count
 
     def close(self) -> None:
         """Leave the broker."""

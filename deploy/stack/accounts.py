@@ -6,6 +6,8 @@ import re
 import shutil
 import stat
 import subprocess
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +87,17 @@ def own_folder(folder: Path, user: str) -> None:
     folder.mkdir(exist_ok=True)
     if os.geteuid() == 0:
         shutil.chown(folder, user, user)
+
+
+def make_whole(target: Path, make: Callable[[Path], None]) -> None:
+    """Make the folder `target` by `make(part)` unless it is there: whole or not at all.
+
+    The part has a name that no earlier run used: of an `up` that was killed, the program that filled its part lives on.
+    """
+    if target.exists():
+        return
+    part = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:12]}")
+    make(part)
+    part.rename(target)
+    for left in target.parent.glob(f"{target.name}.part*"):
+        shutil.rmtree(left, ignore_errors=True)

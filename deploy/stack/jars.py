@@ -30,18 +30,27 @@ def cache_folder() -> Path:
 
 
 def jars_of(service: str) -> Path:
-    """Return the folder of a service's jars, whether or not they are there; another pom means another folder."""
-    pom = (RESOURCES / service / "pom.xml").read_bytes()
-    return cache_folder() / "jars" / f"{service}-{hashlib.sha256(pom).hexdigest()[:12]}"
+    """Return the folder of a service's jars, whether or not they are there."""
+    return _folder_of(service, RESOURCES / service / "pom.xml")
+
+
+def _folder_of(name: str, pom: Path) -> Path:
+    """Another pom means another folder."""
+    return cache_folder() / "jars" / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
 
 
 def fetch(service: str) -> Path:
-    """Download a service's jars unless they are there, and return their folder.
+    """Download a service's jars unless they are there, and return their folder."""
+    return fetch_pom(service, RESOURCES / service / "pom.xml", GOALS[service])
+
+
+def fetch_pom(name: str, pom: Path, goal: str = "dependency:copy-dependencies") -> Path:
+    """Download what a pom names unless it is there, and return its folder.
 
     Into a folder beside the target, then renamed, so that a broken download is never taken for a whole one; behind a lock, so that
     two processes do not download at once.
     """
-    target = jars_of(service)
+    target = _folder_of(name, pom)
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,9 +61,9 @@ def fetch(service: str) -> Path:
         shutil.rmtree(part, ignore_errors=True)
         # A copy of the pom, because Maven may write beside it, and an installed package's folder may be read-only.
         part.mkdir()
-        pom = shutil.copy(RESOURCES / service / "pom.xml", part / "pom.xml")
-        goal = GOALS[service].replace("dependency", PLUGIN, 1)
-        run([program("mvn", "maven"), "-q", "-B", "-C", "-f", str(pom), goal, f"-DoutputDirectory={part}"])
+        copy = shutil.copy(pom, part / "pom.xml")
+        goal = goal.replace("dependency", PLUGIN, 1)
+        run([program("mvn", "maven"), "-q", "-B", "-C", "-f", str(copy), goal, f"-DoutputDirectory={part}"])
         part.rename(target)
     return target
 

@@ -9,13 +9,14 @@ import uuid
 from pathlib import Path
 from string import Template
 
-from deploy.stack.accounts import run
+from deploy.stack.accounts import make_whole, run
 from deploy.stack.jars import JAVA, QUICK_START, RESOURCES, fetch, jars_of
 from deploy.stack.service import Service
 
 PORT, CONTROLLER_PORT = 9092, 9093
 # A second listener for stores, which the broker advertises under LINE_PORT: there the demo puts a line that can be cut.
 STORE_PORT, LINE_PORT = 9094, 9095
+FORMAT = "kafka.tools.StorageTool"
 
 
 def kafka(home: Path, base_port: int) -> Service:
@@ -28,17 +29,23 @@ def kafka(home: Path, base_port: int) -> Service:
         *(f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}", "-cp", f"{jars_of('kafka')}/*"),
     ]
 
+    def configure(file: Path, folder: Path) -> None:
+        text = (RESOURCES / "kafka" / "server.properties").read_text()
+        ports = {"port": port, "controller_port": controller_port, "store_port": store_port}
+        file.write_text(Template(text).substitute(**ports, line_port=base_port + LINE_PORT, logs=folder))
+
+    def install(part: Path) -> None:
+        part.mkdir()
+        configure(part / "format.properties", part)
+        run([*java, FORMAT, "format", "-t", _cluster_id(), "-c", str(part / "format.properties")])
+        (part / "format.properties").unlink()
+
     def prepare() -> None:
         fetch("kafka")
         (home / "tmp").mkdir(parents=True, exist_ok=True)
         shutil.copy(RESOURCES / "kafka" / "log4j2.properties", home)
-        text = (RESOURCES / "kafka" / "server.properties").read_text()
-        ports = {"port": port, "controller_port": controller_port, "store_port": store_port}
-        filled = Template(text).substitute(**ports, line_port=base_port + LINE_PORT, logs=logs)
-        properties.write_text(filled)
-        if not (logs / "meta.properties").exists():
-            shutil.rmtree(logs, ignore_errors=True)
-            run([*java, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+        configure(properties, logs)
+        make_whole(logs, install)
 
     return Service(
         name="kafka",

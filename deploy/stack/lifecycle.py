@@ -80,10 +80,12 @@ def up(home: Path, base_port: int | None = None) -> Stack:
     open_home(home)
     with locked(home):
         state = State(home)
-        services = _services(home, _choose_base_port(state, home, base_port))
+        chosen = _choose_base_port(state, home, base_port)
+        services = _services(home, chosen)
         for service in services:
             if state.alive(service.name) is None:
                 _demand_startable(service)
+        state.remember_base_port(chosen)  # not one that was refused
         with ThreadPoolExecutor(len(services)) as pool:
             started: dict[str, Future[None]] = {}
             for service in services:
@@ -109,9 +111,11 @@ def start(home: Path, name: str) -> None:
     home = home.absolute()
     with locked(home):
         state = State(home)
-        service = _named(_services(home, _choose_base_port(state, home, None)), name)
+        chosen = _choose_base_port(state, home, None)
+        service = _named(_services(home, chosen), name)
         if state.alive(name) is None:
             _demand_startable(service)
+        state.remember_base_port(chosen)
         _bring_up(service, state, [])
 
 
@@ -152,7 +156,6 @@ def _choose_base_port(state: State, home: Path, wanted: int | None) -> int:
                 f"{', '.join(running)} of this folder run on base port {state.base_port}, not {chosen}",
                 f"run `fluxion stack down --home {home}` first, or choose another folder",
             )
-        state.remember_base_port(chosen)
     return chosen
 
 

@@ -1,12 +1,11 @@
 """MariaDB, the stand-in of a shop's database: row binlog with full images and column names, GTID, safe commits."""
 
-import shutil
 from pathlib import Path
 from string import Template
 
 import pymysql
 
-from deploy.stack.accounts import own_folder, program, run
+from deploy.stack.accounts import make_whole, own_folder, program, run
 from deploy.stack.jars import RESOURCES
 from deploy.stack.service import Service
 
@@ -26,14 +25,13 @@ def mariadb(home: Path, base_port: int) -> Service:
             text = (RESOURCES / "mariadb" / name).read_text()
             (home / name).write_text(Template(text).substitute(home=home, port=port))
             (home / name).chmod(0o644)  # whatever root's umask: the account reads it
-        if not (home / "data").exists():
-            part = home / "data.part"
-            shutil.rmtree(part, ignore_errors=True)
-            # (normal: root's default way in is the socket of the system's own MariaDB)
-            options = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
-            installer = program("mariadb-install-db", "mariadb-server")
-            run([installer, *options, f"--datadir={part}", f"--tmpdir={home}"], user=USER, cwd=home)
-            part.rename(home / "data")
+        make_whole(home / "data", install)
+
+    def install(part: Path) -> None:
+        # (normal: root's default way in is the socket of the system's own MariaDB)
+        options = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
+        installer = program("mariadb-install-db", "mariadb-server")
+        run([installer, *options, f"--datadir={part}", f"--tmpdir={home}"], user=USER, cwd=home)
 
     def ready() -> bool:
         """As the capturing account, see the settings without which capture would lose rows."""

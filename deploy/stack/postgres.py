@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from deploy.stack.accounts import own_folder, run
+from deploy.stack.accounts import make_whole, own_folder, run
 from deploy.stack.service import Service
 from fluxion.errors import ConfigurationError
 
@@ -31,13 +31,12 @@ def postgres(home: Path, base_port: int) -> Service:
     def prepare() -> None:
         own_folder(home, USER)
         cluster = home / "data"
-        if not cluster.exists():
-            part = home / "data.part"
-            shutil.rmtree(part, ignore_errors=True)
-            options = ["-U", USER, "-A", "trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
-            run([str(binaries / "initdb"), "-D", str(part), *options], user=USER, cwd=home)
-            part.rename(cluster)
+        make_whole(cluster, install)
         (cluster / "pg_hba.conf").write_text(HBA)
+
+    def install(part: Path) -> None:
+        options = ["-U", USER, "-A", "trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
+        run([str(binaries / "initdb"), "-D", str(part), *options], user=USER, cwd=home)
 
     def ready() -> bool:
         with _superuser(port) as link:
