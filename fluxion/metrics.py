@@ -29,7 +29,7 @@ QUARANTINED = Counter("fluxion_quarantined_rows", "Rows that wait in quarantine 
 STALE_EPOCH = Counter("fluxion_stale_epoch_rows", "Rows of an agent that a newer one has replaced; not applied")
 LATENCY = Histogram(
     "fluxion_end_to_end_seconds",
-    "From the capture of a live change set to its commit in PostgreSQL",
+    "From the capture of a change set to its commit in PostgreSQL; replayed ones are left out",
     buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600, 86400),
 )
 

@@ -154,7 +154,8 @@ class _Turn:
 
     def _write(self) -> None:
         context = self._context
-        journal = Journal(context.home / JOURNAL, context.clock, say_full=self._say_full)
+        budget = context.config.journal_bytes
+        journal = Journal(context.home / JOURNAL, context.clock, budget=budget, say_full=self._say_full)
         with closing(journal):
             while not self.ending.is_set():
                 group = context.handover.take()

@@ -10,7 +10,7 @@ from fluxion.postgres import STAGE, connect
 from fluxion.registry import System, load_system, register_journal
 from producers.history import section_of
 from producers.home import CONFIG, JOURNAL, AgentConfig, SourceSection, read_config, write_config
-from producers.journal import Journal
+from producers.journal import DEFAULT_BUDGET, Journal
 from schemas.mapping import restore
 from schemas.settings import parse_settings
 
@@ -53,7 +53,8 @@ def enrol(dsn: str, system_id: str, home: Path, overrides: dict[str, Any]) -> Ag
             if added and (journal.run() is not None or journal.state().stream_position is not None):
                 journal.request_run("again", added, section.at(SystemClock()))
         epoch = register_journal(link, system_id, journal.journal_id)
-    config = AgentConfig(system_id=system_id, epoch=epoch, source=source, snapshot=section)
+    kept = known.journal_bytes if known is not None else DEFAULT_BUDGET
+    config = AgentConfig(system_id=system_id, epoch=epoch, source=source, snapshot=section, journal_bytes=kept)
     write_config(home, config)
     return config
 

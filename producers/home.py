@@ -15,6 +15,7 @@ from fluxion.clock import Clock, instant
 from fluxion.errors import ConfigurationError
 from fluxion.settings import Settings
 from producers.packing import Sender
+from producers.retention import DEFAULT_BUDGET, MIN_BUDGET
 from producers.source import Bound
 from producers.sources.mysql import MySQLConfig
 from schemas.settings import POLICIES, SyncSettings
@@ -61,10 +62,11 @@ class SnapshotSection(BaseModel):
 
 
 class AgentConfig(BaseModel):
-    """agent.toml."""
+    """agent.toml. journal_bytes: what the journal may take on the disk."""
 
     system_id: str
     epoch: int = Field(ge=1, le=65_535)
+    journal_bytes: int = Field(DEFAULT_BUDGET, ge=MIN_BUDGET)
     source: SourceSection
     snapshot: SnapshotSection = SnapshotSection()
 
@@ -106,6 +108,7 @@ def write_config(home: Path, config: AgentConfig) -> None:
     lines = [
         f"system_id = {_text(config.system_id)}",
         f"epoch = {config.epoch}",
+        f"journal_bytes = {config.journal_bytes}  # what it may take on the disk",
         "",
         "[source]",
         f"host = {_text(source.host)}",

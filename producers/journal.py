@@ -152,11 +152,11 @@ class Journal(ShipperSide):
 
     def _store_all(self, ready: Sequence[Ready]) -> int:
         """Store them and return the number of the first row."""
+        sizes = [len(body) for one in ready if one.is_stored for body in (one.body, *one.aside)]
         with self._file.transaction():
             before = after = self._counters()
             run = runs.current(self._link) if any(one.capture.kind == "snapshot" for one in ready) else None
-            sizes = [len(body) for one in ready if one.is_stored for body in (one.body, *one.aside)]
-            if not retention.make_room(self._link, self._file.path, self._budget, sizes):
+            if not retention.make_room(self._link, self._budget, sizes):
                 raise self._full()
             for one in ready:
                 ends_from = after.next_number
@@ -204,7 +204,7 @@ class Journal(ShipperSide):
     def _full(self) -> JournalFullError:
         message = f"rows that are not shipped fill the journal {self._file.path}, {self._budget} bytes"
         return JournalFullError(
-            message, "the source waits until Kafka can be reached; or raise the budget in agent.toml"
+            message, "the source waits until Kafka can be reached; or raise its budget, journal_bytes in agent.toml"
         )
 
     def _give_way(self, ready: Sequence[Ready]) -> None:

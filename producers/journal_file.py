@@ -16,10 +16,11 @@ import msgspec
 from fluxion.errors import ConfigurationError, DependencyDownError, ErrorClass, FluxionError, Retry
 from fluxion.log import get_logger
 from producers.journal_formats import upgrade
+from producers.retention import LOG_BYTES
 
 _BUSY_TIMEOUT_S = 30.0
-# The write-ahead log is cut back to this after a large transaction.
-_WAL_BYTES = 8 * 1024 * 1024
+# secure_delete, which some distributions have on, would write every page that is freed once more.
+_PRAGMAS = ("journal_mode = wal", "synchronous = full", "secure_delete = off")
 # Every start leaves out this many row numbers: a disk that lied, or a copy that was put back, may have lost the last
 # commits, and their numbers may be in Kafka already. 2^47 numbers are enough for a hundred million starts.
 NUMBERS_LEFT_OUT = 1 << 20
@@ -113,7 +114,7 @@ class JournalFile:
         with self.translated():
             self.link = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
             try:
-                for words in ("journal_mode = wal", "synchronous = full", f"journal_size_limit = {_WAL_BYTES}"):
+                for words in (*_PRAGMAS, f"journal_size_limit = {LOG_BYTES}"):
                     self.link.execute(f"pragma {words}")
                 upgrade(self.link)
             except BaseException:

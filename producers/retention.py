@@ -9,7 +9,8 @@ from pathlib import Path
 
 KEPT_MICROS = 7 * 24 * 3600 * 1_000_000
 DEFAULT_BUDGET = 2 * 1024**3
-MIN_BUDGET = 64 * 1024**2  # the write-ahead log alone takes some of it
+MIN_BUDGET = 64 * 1024**2
+LOG_BYTES = 8 * 1024**2  # the write-ahead log's share; SQLite cuts it back to this after a larger transaction
 
 # An entry's columns, its pages' ends and the pages above them: generously.
 _ENTRY_BYTES = 512
@@ -41,13 +42,14 @@ def sweep_old(link: sqlite3.Connection, now: int, appended: int) -> None:
     )
 
 
-def make_room(link: sqlite3.Connection, path: Path, budget: int, bodies: list[int]) -> bool:
+def make_room(link: sqlite3.Connection, budget: int, bodies: list[int]) -> bool:
     """Free what storing bodies of these sizes needs, oldest acknowledged entries first; False where it cannot be had.
 
-    Work is bounded: while there is more than the budget allows, each append frees a little more than it takes.
+    What is stored stands in the log before it stands in the file, so the log has a share of its own. Work is bounded: while
+    there is more than the budget allows, each append frees a little more than it takes.
     """
     need = _room_for(bodies)
-    missing = _used(link, path) + need - budget
+    missing = _in_use(link) + need - (budget - max(LOG_BYTES, need))
     if missing <= 0:
         return True
     freed = free_oldest(link, min(missing, need + _FREED_AT_ONCE))
@@ -68,16 +70,15 @@ def free_oldest(link: sqlite3.Connection, wanted: int) -> int:
 
 
 def _room_for(bodies: list[int]) -> int:
-    # Twice: it stands in the write-ahead log and, soon, in the file.
-    return 2 * (int(sum(bodies) * _PAGE_SHARE) + _ENTRY_BYTES * len(bodies))
+    return int(sum(bodies) * _PAGE_SHARE) + _ENTRY_BYTES * len(bodies)
 
 
-def _used(link: sqlite3.Connection, path: Path) -> int:
-    """Pages in use, and the log; free pages will be used again before the file grows."""
+def _in_use(link: sqlite3.Connection) -> int:
+    """Bytes of the pages in use: free ones will be used again before the file grows."""
     pages, free, size = (
         link.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
-    return int((pages - free) * size) + _log_bytes(path)
+    return int((pages - free) * size)
 
 
 def _log_bytes(path: Path) -> int:

@@ -46,8 +46,9 @@ class Destination:
 class Shipper:
     """Ships one journal. `wake` is set whenever the journal grew; `stop` ends `run` within a second.
 
-    Five where PostgreSQL does not answer: it is asked for the session in this thread. A batch is acknowledged in the journal only after every one of its records was: whatever else happens, the same
-    records are sent again, with the same sequences and versions.
+    Five where PostgreSQL does not answer: it is asked for the session in this thread. A batch is acknowledged in the
+    journal only after every one of its records was: whatever else happens, the same records are sent again, with the same
+    sequences and versions.
     """
 
     def __init__(

@@ -85,15 +85,10 @@ class Sink:
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except psycopg.Error as fault:
-            if faults.is_clash(fault):
+        except (psycopg.Error, DependencyDownError) as fault:
+            if isinstance(fault, psycopg.Error) and faults.is_clash(fault):
                 return  # a sweep met somebody else's; it comes again
-            known = faults.down(fault)
-            if not isinstance(known, DependencyDownError):
-                raise known or fault from fault
-            self._wait(known)
-        except DependencyDownError as fault:
-            self._wait(fault)
+            self._wait(faults.awaited(fault))
 
     def _wait(self, fault: DependencyDownError) -> None:
         """Whether the last commit succeeded is unknown: forget all and begin again from what PostgreSQL says."""

@@ -51,6 +51,14 @@ def down(fault: psycopg.Error) -> FluxionError | None:
     return translate(fault)
 
 
+def awaited(fault: psycopg.Error | DependencyDownError) -> DependencyDownError:
+    """Return what to wait for; raises where waiting cannot help: ours for a privilege, the driver's for our own mistake."""
+    known = down(fault) if isinstance(fault, psycopg.Error) else fault
+    if not isinstance(known, DependencyDownError):
+        raise known or fault from fault
+    return known
+
+
 class Waiting:
     """Says what is waited for: each reason at once, and again at most every 10 s."""
 

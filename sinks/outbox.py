@@ -95,13 +95,8 @@ class Relay:
                         self._work(link, bell, stop)
                     finally:
                         self.is_publishing = False
-            except psycopg.Error as fault:
-                known = faults.down(fault)
-                if not isinstance(known, DependencyDownError):
-                    raise known or fault from fault
-                self._wait(known)
-            except DependencyDownError as fault:
-                self._wait(fault)
+            except (psycopg.Error, DependencyDownError) as fault:
+                self._wait(faults.awaited(fault))
 
     def _wait(self, fault: DependencyDownError) -> None:
         self._waiting.say(fault)

@@ -87,15 +87,7 @@ def read_sales(link: Link, keys: Iterable[SaleKey]) -> list[StoredSale]:
     lines = _parts(link, _LINES, wanted, StoredLine)
     payments = _parts(link, _PAYMENTS, wanted, StoredPayment)
     taxes = _parts(link, _TAXES, wanted, StoredTax)
-    sales = [
-        StoredSale(
-            *row,
-            tuple(lines.get(row[1], ())),
-            tuple(payments.get(row[1], ())),
-            tuple(taxes.get(row[1], ())),
-        )
-        for row in rows
-    ]
+    sales = [StoredSale(*(*row, *(tuple(parts.get(row[1], ())) for parts in (lines, payments, taxes)))) for row in rows]
     return _with_originals(link, sales)
 
 

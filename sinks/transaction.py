@@ -16,7 +16,7 @@ from sinks.refused import Refused, refuse, refuse_whole, set_aside
 from sinks.snapshot_ends import take_ends
 from sinks.stale import StaleRows
 from sinks.systems import Owner
-from sinks.tables import STOCK_MOVEMENTS, TABLES, Link, Table, Unit, fold
+from sinks.tables import STOCK_MOVEMENTS, TABLES, Link, Table, Unit, rounds
 
 _BY_NAME = {table.name: table for table in TABLES}
 
@@ -70,7 +70,7 @@ class BatchWriter:
         said = Said()
         for incoming in batch:
             said.add(said_by(incoming, self._owner_of))
-        units = fold(said.units)  # (3)
+        units = rounds(said.units)  # (3)
         return self._transaction(batch, places, said, lambda writing: writing.together(units))
 
     def _alone(self, incoming: Incoming, places: Mapping[int, int]) -> dict[int, int]:
@@ -136,12 +136,17 @@ class _Writing:
         self._said = said
         self.stale: list[tuple[str, int]] = []
 
-    def together(self, units: Iterable[Unit]) -> list[Refused]:
-        by_table: dict[str, list[Unit]] = {}
-        for unit in units:
-            by_table.setdefault(unit.table, []).append(unit)
+    def together(self, in_rounds: Iterable[list[Unit]]) -> list[Refused]:
+        by_table: dict[str, list[list[Unit]]] = {table.name: [] for table in TABLES}
+        for units in in_rounds:
+            for found in by_table.values():
+                found.append([])
+            for unit in units:
+                by_table[unit.table][-1].append(unit)
         for table in TABLES:
-            if mine := by_table.get(table.name):
+            for number, mine in enumerate(filter(None, by_table[table.name])):
+                if number:
+                    self._empty(table)
                 self._write(table, mine)
         return []
 
@@ -152,12 +157,15 @@ class _Writing:
             try:
                 with self._link.transaction():  # a savepoint
                     self._write(table, [unit])
-                    self._link.execute(f"truncate {table.stage}".encode())
+                    self._empty(table)
             except psycopg.Error as fault:
                 if not faults.is_bad_data(fault):
                     raise
                 refused.append(refuse(incoming, unit, faults.refusal(fault)))
         return refused
+
+    def _empty(self, table: Table) -> None:
+        self._link.execute(f"truncate {table.stage}".encode())
 
     def _write(self, table: Table, units: list[Unit]) -> None:
         summed = [unit for unit in units if unit.system_id in self._said.by_movements] if self._has_sums(table) else []

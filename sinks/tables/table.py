@@ -75,8 +75,8 @@ class Table:
         return f"in_{self.name.partition('.')[2]}"
 
     def mark(self, kind: DeletionKind | None) -> Mark:
-        """Return the column that a deletion of this kind sets."""
-        return "purged_at" if (kind or self.deleted) == "purge" and "purged_at" in self.marks else "deleted_at"
+        """Return the column that a deletion of this kind sets. What goes with a void document is kept, as what is archived."""
+        return "purged_at" if (kind or self.deleted) != "delete" and "purged_at" in self.marks else "deleted_at"
 
     def unit(self, tenant_id: str, system_id: str, revision: int, change: Change, more: Mapping[str, Any]) -> Unit:
         """Return the unit of a change; `more` are columns that go with it besides the fields that it sent."""
@@ -179,10 +179,45 @@ def by_fields(units: Iterable[Unit]) -> dict[tuple[str, ...], list[Unit]]:
     return parts
 
 
+def rounds(units: Iterable[Unit]) -> list[list[Unit]]:
+    """Return what to write, one round after the other, in each at most one unit a row, older ones in earlier rounds.
+
+    A unit of which a newer one says every field again is left out. The others are never merged: an old unit that comes
+    again may be older than what stands in PostgreSQL, and its fields must not get there under a newer one's version.
+    """
+    rows: dict[tuple[str, str], list[Unit]] = {}
+    for unit in units:
+        rows.setdefault((unit.table, unit.id), []).append(unit)
+    found: list[list[Unit]] = []
+    for said in rows.values():
+        for number, unit in enumerate(said if len(said) == 1 else _needed(said)):
+            if number == len(found):
+                found.append([])
+            found[number].append(unit)
+    return found
+
+
+def _needed(said: list[Unit]) -> list[Unit]:
+    said = sorted(said, key=_order)
+    needed: list[Unit] = []
+    for older, newer in zip(said, [*said[1:], None], strict=True):
+        if newer is None or not _says_again(newer, older):
+            needed.append(older)
+    return needed
+
+
+def _says_again(newer: Unit, older: Unit) -> bool:
+    if _order(newer) == _order(older):
+        return True  # the same row of the same record, read again
+    kept = any(older.fields.get(name) is not None for name in _FIRST_STAYS)
+    return not kept and older.fields.keys() <= newer.fields.keys()
+
+
 def fold(units: Iterable[Unit]) -> list[Unit]:
     """Return one unit a row: in order of (version, mapping revision), fields sent later win, fields not sent stay.
 
-    The order in which the units come, and repeats among them, make no difference.
+    The order in which the units come, and repeats among them, make no difference. It shows what units say; what is
+    written are `rounds`.
     """
     rows: dict[tuple[str, str], list[Unit]] = {}
     for unit in units:
@@ -191,9 +226,13 @@ def fold(units: Iterable[Unit]) -> list[Unit]:
 
 
 def _merged(said: list[Unit]) -> Unit:
-    said = sorted(said, key=lambda unit: (unit.version, unit.mapping_revision))
+    said = sorted(said, key=_order)
     fields: dict[str, Any] = {}
     for unit in said:
         stays = {name: fields[name] for name in _FIRST_STAYS if fields.get(name) and unit.fields.get(name) is not None}
         fields |= {**unit.fields, **stays}
     return replace(said[-1], fields=fields)
+
+
+def _order(unit: Unit) -> tuple[int, int]:
+    return unit.version, unit.mapping_revision

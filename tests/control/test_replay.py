@@ -94,7 +94,9 @@ def test_what_came_later_is_not_undone(cloud: Cloud, pos: Pos) -> None:
     assert one < two
     assert until is not None
     # The first record alone: PostgreSQL has a newer row, whatever the mapping.
-    said = pos.run("system", "replay", pos.system, "--from", "1h", "--to", until.isoformat(), "--yes")
+    bounds = ("--from", "1h", "--to", until.isoformat())
+    assert "no row would change" in pos.run("system", "replay", pos.system, *bounds, "--preview")
+    said = pos.run("system", "replay", pos.system, *bounds, "--yes")
     assert "1 records mapped again" in said
     pos.send((sets.CATEGORIES, "c", 0, ["7", "Víveres"]))
     pos.until("select name from fluxion.categories where pos_system_id = %(system)s", [("Víveres",)])

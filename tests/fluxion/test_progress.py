@@ -70,9 +70,9 @@ def test_waiting_for_a_named_dependency_is_progress() -> None:
         assert not bench.looks(50, ((2, 3),))
     for _ in range(4):
         assert not bench.looks(50, None)
-    assert bench.progress.wait is not None
+    assert bench.dog.standings()[1].wait is not None
     assert not bench.looks(5, ((2, 3),))
-    assert bench.progress.wait is None
+    assert bench.dog.standings()[1].wait is None
     assert bench.looks(60, ((2, 3),))
 
 

@@ -1,4 +1,5 @@
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from fluxion.clock import SystemClock
 from fluxion.errors import ConfigurationError
 from producers.enrol import tables_of
-from producers.home import CONFIG, AgentConfig, SourceSection, only_one, read_config, write_config
+from producers.history import bounds_of
+from producers.home import (
+    CONFIG,
+    JOURNAL,
+    AgentConfig,
+    BoundSection,
+    SnapshotSection,
+    SourceSection,
+    is_running,
+    only_one,
+    read_config,
+    write_config,
+)
+from producers.journal import Journal
+from producers.retention import MIN_BUDGET
+from producers.source import Bound
+from schemas.mapping import load
+from schemas.template import Template
+from tests.conftest import Cloud
+from tests.producers.captures import StillClock, chunk
+from tests.producers.conftest import Shop
+from tests.producers.till import SCHEMA, Till
 
 
 def test_tables_are_collected_at_every_depth() -> None:
@@ -24,11 +47,11 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 
 @settings(deadline=None)
-@given(texts, texts, st.one_of(st.none(), texts))
-def test_agent_toml_reads_back_as_it_was_written(user: str, table: str, password: str | None) -> None:
+@given(texts, texts, st.one_of(st.none(), texts), st.integers(MIN_BUDGET, 2**50))
+def test_agent_toml_reads_back_as_it_was_written(user: str, table: str, password: str | None, budget: int) -> None:
     secret = SecretStr(password) if password is not None else None
     source = SourceSection(host="h", port=1, user=user, database="d", tables=[table, "t"], password=secret)
-    config = AgentConfig(system_id="s", epoch=1, source=source)
+    config = AgentConfig(system_id="s", epoch=1, source=source, journal_bytes=budget)
     with tempfile.TemporaryDirectory() as folder:
         write_config(Path(folder), config)
         assert read_config(Path(folder)) == config
@@ -50,3 +73,94 @@ def test_a_folder_is_one_agents_at_a_time(tmp_path: Path) -> None:
         pass
     with only_one(tmp_path):
         pass
+
+
+def template(sale: str, more: str = "") -> Template:
+    """A template of sales whose block goes on with `sale`; `more` stands beside it."""
+    text = f"""
+template: t
+version: 1
+title: T
+databases: [mysql]
+sale:
+  from: sales
+  key: [till, no]
+  number: no
+  sold_at: at
+  total: total
+  lines: {{from: details, key: {{primary: true}}, sale: [till, no], sku: sku, quantity: qty}}
+{sale}
+{more}
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.yaml"
+        path.write_text(text)
+        return load(path)
+
+
+def test_sales_are_bounded_by_since_and_what_belongs_to_them_by_its_header_lines_last() -> None:
+    payments = "  payments: {from: tenders, key: id, sale: [caja, numero], amount: monto}"
+    header = BoundSection(table="sales", column="at")
+    key = ("till", "no")
+    assert bounds_of(template(f"  since: at\n{payments}")) == (
+        header,
+        BoundSection(table="tenders", column="at", header="sales", link=("caja", "numero"), key=key),
+        BoundSection(table="details", column="at", header="sales", link=key, key=key),
+    )
+    assert bounds_of(template(payments)) == (), "nothing says how old a sale is"
+
+
+@pytest.mark.parametrize(
+    ("sale", "more", "bounded"),
+    [
+        (
+            "  since: at",
+            "stock: {from: details, key: sku, product: sku, quantity: qty}\nproduct: {from: p, key: c, sku: c, name: n}",
+            ["sales"],
+        ),
+        ("  since: at", "product: {from: sales, key: no, sku: no, name: no}", []),
+    ],
+)
+def test_a_table_that_feeds_something_else_too_is_read_whole_and_so_is_what_hangs_on_it(
+    sale: str, more: str, bounded: list[str]
+) -> None:
+    assert [bound.table for bound in bounds_of(template(sale, more))] == bounded
+
+
+def test_a_bound_is_the_local_time_so_many_days_ago() -> None:
+    clock = StillClock()
+    clock.now = 1_795_000_000_000_000  # 2026-11-18T11:06:40 UTC
+    section = SnapshotSection(history_days=10, bounds=(BoundSection(table="sales", column="at"),))
+    assert section.at(clock) == {"sales": Bound("at", "2026-11-08T07:06:40-04:00")}
+
+
+def test_enrolling_again_takes_over_what_was_changed_and_reads_a_new_table_once(
+    cloud: Cloud, shop: Shop, tmp_path: Path
+) -> None:
+    shop.run(*SCHEMA.split(";"))
+    till = Till(cloud, shop, tmp_path / "agent")
+    path = till.home / CONFIG
+    path.write_text(path.read_text().replace('"stock", ', "").replace("history_days = 90", "history_days = 7"))
+    with closing(Journal(till.home / JOURNAL, SystemClock())) as journal:
+        journal.request_run("first", ["items"], {})
+        till.enrol()
+        assert read_config(till.home).snapshot.history_days == 90
+        assert "stock" in read_config(till.home).source.tables
+        run = journal.run()
+        assert run is not None
+        assert run.kind == "first"
+        journal.append([chunk("s1", ["read"], end="items")])
+        journal.finish_run(run.id)
+        again = journal.run()
+        assert again is not None
+        assert (again.kind, again.tables) == ("again", ["stock"])
+        journal.finish_run(again.id)
+        till.enrol()
+        assert journal.run() is None, "the same again changes nothing"
+
+
+def test_an_agent_is_seen_to_run_without_being_kept_from_it(tmp_path: Path) -> None:
+    assert not is_running(tmp_path)
+    with only_one(tmp_path):
+        assert is_running(tmp_path)
+    assert not is_running(tmp_path)

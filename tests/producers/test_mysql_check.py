@@ -1,8 +1,13 @@
 import dataclasses
+import time
+
+import pytest
 
 from fluxion.clock import SystemClock
+from fluxion.errors import SourceNotReadyError
+from producers.following import refuse_faults
 from producers.source import Fault
-from producers.sources.mysql import MySQLConfig, MySQLSource
+from producers.sources.mysql import MySQLConfig, MySQLSource, check
 from tests.producers.conftest import Shop, take
 
 TABLE = "create table items (id int primary key)"
@@ -74,3 +79,52 @@ def test_a_row_image_that_is_not_full(unprepared_shop: Shop) -> None:
         unprepared_shop.run("set global binlog_row_image = full, global binlog_format = mixed")
         unprepared_shop.run("set global binlog_row_metadata = no_log")
     assert codes(faults) == ["BINLOG_OFF", "BINLOG_ROW_IMAGE"]
+
+
+CASCADE = (
+    "create table headers (id int primary key)",
+    "create table parts (id int primary key, header int, foreign key (header) references headers (id) on delete cascade)",
+    "create table notes (id int primary key, header int, foreign key (header) references headers (id))",
+)
+
+
+def test_what_the_log_will_not_tell_is_a_warning_and_keeps_nobody_from_capturing(shop: Shop) -> None:
+    shop.run(*CASCADE)
+    mine = shop.account("select on {database}.*", "replication slave on *.*")
+    (warning,) = mine.source("headers", "parts", "notes").check()
+    assert codes([warning]) == ["UNLOGGED_CASCADE"]
+    assert warning.warning
+    assert "rows of parts that go or change by the foreign key to headers" in warning.message
+    refuse_faults([warning])
+    with pytest.raises(SourceNotReadyError, match="nothing"):
+        refuse_faults([warning, Fault("X", "nothing works", "mend it")])
+
+
+@pytest.mark.parametrize(("kept", "said"), [("0.5", ["BINLOG_RETENTION"]), ("0", []), ("3", [])])
+def test_a_log_that_is_kept_for_hours_only_is_a_warning(shop: Shop, kept: str, said: list[str]) -> None:
+    shop.run(TABLE, f"set global expire_logs_days = {kept}")
+    try:
+        found = shop.source("items").check()
+    finally:
+        shop.run("set global expire_logs_days = 0")
+    assert codes(found) == said
+    assert all(fault.warning for fault in found)
+
+
+def test_tables_that_somebody_alters_just_now_are_named_in_time_and_hide_no_other_fault(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "CHECK_S", 1.5)
+    busy = [f"busy{number}" for number in range(6)]
+    shop.run(*(f"create table {name} (id int primary key)" for name in busy), "create table free (id int)")
+    with shop.link() as link, link.cursor() as cursor:
+        cursor.execute("lock tables " + ", ".join(f"{name} write" for name in busy))
+        began = time.monotonic()
+        faults = shop.account("select on {database}.*").source(*busy, "missing", "a_free").check()
+        took = time.monotonic() - began
+    assert codes(faults)[0] == "ACCESS_DENIED"
+    assert "TABLE_MISSING" in codes(faults), "a_free comes before the busy ones"
+    assert {fault.code for fault in faults[2:]} == {"TABLE_BUSY"}
+    assert "there was no time to look at" in faults[-1].message
+    assert "missing" in faults[-1].message
+    assert took < 6

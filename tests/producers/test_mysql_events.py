@@ -19,7 +19,7 @@ from producers.sources.mysql.binlog.statements import Tables
 from producers.sources.mysql.charsets import collations_of
 from producers.sources.mysql.connection import Links
 from producers.sources.mysql.position import LogPosition, parse
-from tests.producers.conftest import made_shop, rows, take
+from tests.producers.conftest import Shop, made_shop, rows, take
 
 
 @dataclass
@@ -111,7 +111,9 @@ def test_text_that_is_none_is_said_and_the_table_named(recording: Recording) -> 
 
 def test_events_of_an_unknown_kind_are_left_out_only_where_they_say_so(recording: Recording) -> None:
     ignorable = [made(222, b"x", flags=0x80), made(28), made(14), made(161)]
-    assert rows(recording.read([*recording.packets[:-1], *ignorable[:1], *ignorable[2:], recording.packets[-1]])) == ROWS
+    assert (
+        rows(recording.read([*recording.packets[:-1], *ignorable[:1], *ignorable[2:], recording.packets[-1]])) == ROWS
+    )
     for kind in (222, 30, 28, 164 + 5):
         with pytest.raises(DataValidationError, match="not known"):
             recording.read([*recording.packets, made(kind)])
@@ -216,11 +218,10 @@ def test_a_lost_packet_and_an_ended_dump_are_said() -> None:
         next(split(lambda: b"\5\0\0\1\xfe\0\0\0\0"))
 
 
-def test_what_it_goes_on_with_is_what_the_server_itself_says(recording: Recording, stack: Stack) -> None:
-    for shop in made_shop(stack.mariadb_host, stack.mariadb_port):
-        shop.run("create table items (id int primary key)")
-        start = shop.now("items")
-        shop.run("insert into items values (1)")
-        place = parse(take(shop.source("items").stream(start), 1)[0].position)
-        ((gtid,),) = shop.run(f"select binlog_gtid_pos('{place.file}', {place.offset})")
-        assert set(gtid.split(",")) == set(place.gtid.split(","))
+def test_what_it_goes_on_with_is_what_the_server_itself_says(shop: Shop) -> None:
+    shop.run("create table items (id int primary key)")
+    start = shop.now("items")
+    shop.run("insert into items values (1)")
+    place = parse(take(shop.source("items").stream(start), 1)[0].position)
+    ((gtid,),) = shop.run(f"select binlog_gtid_pos('{place.file}', {place.offset})")
+    assert set(gtid.split(",")) == set(place.gtid.split(","))

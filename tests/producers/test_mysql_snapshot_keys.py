@@ -102,7 +102,7 @@ def three_rows_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # The database is one for all examples, each makes its table anew.
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=keyed_tables(), data=st.data())
 @pytest.mark.usefixtures("three_rows_a_chunk")
 def test_the_chunks_together_are_the_table_each_row_once_from_wherever_one_goes_on(
@@ -119,6 +119,14 @@ def test_the_chunks_together_are_the_table_each_row_once_from_wherever_one_goes_
     assert numbers([*captures[:stored], *rest]) == expected
     assert sum(len(capture.ends) for capture in [*captures[:stored], *rest]) == 1
     source.close()
+
+
+@pytest.mark.parametrize("kind", CAPTURED, ids=lambda kind: kind.sql)
+def test_one_can_go_on_behind_every_value_of_every_type(shop: Shop, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 1)
+    expected = make(shop, [kind], [0], [(value,) for value in examples(kind)])
+    assert len(expected) >= 3
+    assert numbers(list(shop.source("k").resnapshot(None, frozenset({"k"}), {}))) == expected
 
 
 # (a SET has no order that the server would walk by; it is read all the same, from the beginning each time)
@@ -153,7 +161,7 @@ def test_the_server_walks_the_index_for_every_type(shop: Shop, kind: Kind, monke
 def examples(kind: Kind) -> Iterator[Any]:
     found: list[Any] = []
 
-    @settings(max_examples=20, database=None, deadline=None)
+    @settings(max_examples=30, database=None, deadline=None)
     @given(kind.values)
     def collect(value: Any) -> None:
         found.append(value)

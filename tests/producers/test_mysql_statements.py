@@ -94,7 +94,7 @@ def test_a_server_that_folds_names_finds_ours_in_any_case() -> None:
     ],
 )
 def test_a_statement_that_writes_rows_is_told_from_one_that_does_not(
-    statement: str, database: str, writes: bool
+    statement: str, database: str, *, writes: bool
 ) -> None:
     assert writes_rows(statement, database, OURS) is writes
 

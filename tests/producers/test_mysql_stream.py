@@ -92,7 +92,11 @@ def test_columns_reordered_while_nobody_read_are_never_swapped(items: Shop) -> N
 
 def test_a_change_of_columns_that_moves_values_asks_for_the_table_again(items: Shop) -> None:
     start = items.now("items")
-    items.run("alter table items add stock int default 5", "alter table items add index (name)", "alter table items comment 'x'")
+    items.run(
+        "alter table items add stock int default 5",
+        "alter table items add index (name)",
+        "alter table items comment 'x'",
+    )
     items.run("insert into items values (3, 'x', 1, 1)")
     changed, inserted = said(items.source("items").stream(start), 2)
     assert (changed.rows, ends(changed), changed.resnapshot) == ([], [], ["items"])
@@ -225,7 +229,8 @@ def test_a_transaction_of_100_000_rows_comes_in_parts_and_holds_the_position_til
         cursor.execute("delete from items where id <= 2")
         cursor.execute("commit")
         cursor.execute("insert into items values (0, 'next', 0)")
-    parts, following = [], []
+    parts: list[Capture] = []
+    following: list[Capture] = []
     for capture in items.source("items").stream(start):
         if capture.rows:
             (following if parts and parts[-1].last_part else parts).append(capture)
@@ -239,7 +244,11 @@ def test_a_transaction_of_100_000_rows_comes_in_parts_and_holds_the_position_til
     assert gtids(parts[-1].position) != gtids(start)
     read = rows(parts)
     assert [values[0] for _, _, values in read] == [str(number) for number in (*range(3, 100_001), 1, 2)]
-    assert (following[0].part, following[0].last_part, rows(following)) == (0, True, [("c", "items", ("0", "next", "0.0000"))])
+    assert (following[0].part, following[0].last_part, rows(following)) == (
+        0,
+        True,
+        [("c", "items", ("0", "next", "0.0000"))],
+    )
     again = take(items.source("items").stream(parts[3].position), 1)
     assert rows(again) == rows(parts[:1])
 

@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from fluxion.clock import SystemClock
 from fluxion.schema_registry import SchemaRegistry
+from producers.standing import standing_of
 from schemas.codec import Decoder
 from schemas.records import Status
 from schemas.topics import STATUS
@@ -69,17 +72,22 @@ class Till:
         said: dict[str, object] = json.loads(self.fluxion("agent", "status", "--home", str(self.home), "--json").stdout)
         return said
 
+    def standing(self) -> dict[str, Any]:
+        """As `status`, without a process for it."""
+        return standing_of(self.home, SystemClock())
+
     def wait_until_current(self) -> None:
         """Until the agent has read and shipped everything that the shop committed before this call."""
         ((last,),) = self.shop.run("select @@gtid_binlog_pos")
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            status = self.status()
+            status = self.standing()
             position = json.loads(str(status["position"] or "{}"))
             reached = int(position.get("gtid", "0-1-0").split("-")[2]) >= int(last.split("-")[2])
             if status["snapshot"] == "whole" and reached and not status["unshipped"]:
                 return
-        raise AssertionError(self.status())
+            time.sleep(0.05)
+        raise AssertionError(self.standing())
 
 
 def shipped(till: Till) -> dict[tuple[str, ...], tuple[str | None, ...]]:
@@ -141,4 +149,4 @@ def until(holds: Callable[[], bool], what: str, seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, what
-        time.sleep(0.1)
+        time.sleep(0.02)

@@ -123,7 +123,7 @@ class Shop:
         said: dict[str, Any] = {"product_ref": self.id("product", 1), "kind": "entrada", "quantity": quantity}
         said = {} if quantity is None else said | fields
         op = "delete" if quantity is None else "upsert"
-        store = {} if quantity is None else {"store_id": self.store}
+        store: dict[str, Any] = {} if quantity is None else {"store_id": self.store}
         return Movement(**self._change("movement", op, said, key), **store, **said)
 
     def sale(

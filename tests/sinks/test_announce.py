@@ -37,22 +37,14 @@ SALE = StoredSale(
 BEFORE = replace(SALE, is_snapshot=True, sold_at=REGISTERED - timedelta(hours=1))
 GONE = replace(LINE, id="5f5f9dcc-66e2-4f0c-9d3b-000000000002", purged=True, gone_for=20.0, version=12)
 PAYMENT = StoredPayment(
-    "p",
-    "1|1",
-    13,
-    1,
-    False,
-    False,
-    None,
-    "card",
-    "USD",
-    Decimal(10),
-    Decimal("36.50215"),
-    None,
-    None,
-    "4111222233334444",
-)  # noqa: E501, FBT003
-TAX = StoredTax("x", "1|1", 14, 1, False, False, None, "general", Decimal(16), Decimal(10), Decimal("1.6"))  # noqa: FBT003
+    id="p", external_id="1|1", version=13, mapping_revision=1, purged=False, deleted=False, gone_for=None, method="card",
+    currency="USD", amount=Decimal(10), rate=Decimal("36.50215"), amount_base=None, igtf=None,
+    reference="4111222233334444",
+)  # fmt: skip
+TAX = StoredTax(
+    id="x", external_id="1|1", version=14, mapping_revision=1, purged=False, deleted=False, gone_for=None,
+    category="general", rate=Decimal(16), base=Decimal(10), amount=Decimal("1.6"),
+)  # fmt: skip
 
 
 def told(sale: StoredSale, *, complete: bool = True, zone: str = "UTC") -> Judged:

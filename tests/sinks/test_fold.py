@@ -1,9 +1,11 @@
+from dataclasses import replace
+from functools import reduce
 from typing import Any, Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.tables import Unit, fold
+from sinks.tables import Unit, fold, rounds
 
 
 def unit(row: str, version: int, revision: int, *, gone: bool, fields: dict[str, Any]) -> Unit:
@@ -72,3 +74,32 @@ def test_the_moment_of_a_void_stays_as_it_was_first_said() -> None:
     undone = unit("x", 3, 1, gone=False, fields={"status": "completed", "voided_at": None})
     assert fold(said)[0].fields["voided_at"] == "first"
     assert fold([*said, undone])[0].fields["voided_at"] is None
+
+
+def _applied(rows: dict[str, Unit], unit: Unit) -> dict[str, Unit]:
+    """What PostgreSQL makes of a unit: a newer one's fields are taken, the others stay."""
+    known = rows.get(unit.id)
+    if known is None:
+        return rows | {unit.id: unit}
+    if (known.version, known.mapping_revision) >= (unit.version, unit.mapping_revision):
+        return rows
+    return rows | {unit.id: replace(unit, fields={**known.fields, **unit.fields})}
+
+
+@given(units, units)
+def test_rounds_end_where_the_units_end_one_by_one_whatever_stood_there(there: list[Unit], said: list[Unit]) -> None:
+    def order(unit: Unit) -> tuple[int, int]:
+        return unit.version, unit.mapping_revision
+
+    rows = reduce(_applied, sorted(there, key=order), dict[str, Unit]())
+    written = rounds([*said, *said[:2]])
+    assert all(len({unit.id for unit in one}) == len(one) for one in written)
+    one_by_one = reduce(_applied, sorted(said, key=order), rows)
+    assert reduce(_applied, [unit for one in written for unit in one], rows) == one_by_one
+
+
+def test_full_rows_are_written_once() -> None:
+    full = [unit("x", version, 1, gone=False, fields={"name": version, "sku": "1"}) for version in (1, 2, 3)]
+    assert rounds(full) == [[full[2]]]
+    gone = unit("x", 4, 1, gone=True, fields={})
+    assert rounds([gone, *full]) == [[full[2]], [gone]]

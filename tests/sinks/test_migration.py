@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
 from psycopg import Connection, sql
 
 from deploy.stack import Stack
@@ -72,29 +73,54 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str) -> No
     assert _shape(empty_database) == []
 
 
+OLD_ROWS = """
+insert into fluxion.tenants (tenant_id, name) values (%(t)s, 'old');
+insert into pos_integration.pos_systems (tenant_id, id, system_type, system_name, connection_config, field_mappings)
+  values (%(t)s, %(s)s, 'x', 'x', '{}', '{}');
+insert into fluxion.products (tenant_id, id, pos_system_id, external_table, external_id, sku, version, mapping_revision)
+  values (%(t)s, %(p)s, %(s)s, 'items', '1', 'A', 1, 1);
+insert into fluxion.sales (tenant_id, id, pos_system_id, external_id, has_header, status, doc_type, closed, version,
+  mapping_revision, partition, announced_version, announced_hash) values
+  (%(t)s, %(a)s, %(s)s, 'told', true, 'cobrada', 'invoice', true, 1, 3, 0, 1, 'x'),
+  (%(t)s, %(b)s, %(s)s, 'silent', true, 'completed', 'ticket', true, 1, 3, 0, 1, 'x'),
+  (%(t)s, %(c)s, %(s)s, 'waiting', true, 'voided', null, true, 1, 3, 0, null, null);
+insert into pos_integration.outbox (tenant_id, topic, key, event_id, event_type, subject, occurred_at, data)
+  values (%(t)s, 'x', 'x', %(a)s, 'sale_created', %(a)s, now(), '{}');
+"""
+
+
+def test_a_database_of_the_first_version_keeps_its_rows(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as first_version:
+        upgrade = command.upgrade
+        first_version.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+        migrate(empty_database)
+    ids = {name: str(uuid.uuid4()) for name in "tspabc"}
+    superuser = psycopg.conninfo.make_conninfo(empty_database, user="postgres", password=None)
+    with psycopg.ClientCursor(psycopg.connect(superuser)) as cursor:
+        cursor.execute(OLD_ROWS, ids)
+        cursor.connection.commit()
+        cursor.connection.close()
+    migrate(empty_database)
+    with connect(empty_database, APP) as link:
+        link.execute("select set_config('fluxion.tenant_id', %s, false)", [ids["t"]])
+        sales = link.execute(
+            "select external_id, status, doc_type, announced_as, announced_revision from fluxion.sales order by 1"
+        ).fetchall()
+        cached = link.execute("select fluxion_entity, external_id, fluxion_id::text from pos_integration.mapping_cache")
+        assert cached.fetchall() == [("product", "1", ids["p"])]
+    assert sales == [
+        ("silent", "completed", None, "silent", 3),
+        ("told", None, "invoice", "standing", 3),
+        ("waiting", "voided", None, None, None),
+    ]
+
+
 def test_what_is_wrong_is_said_in_a_sentence(empty_database: str) -> None:
     with pytest.raises(AccessDeniedError, match="no such database"):
         migrate(psycopg.conninfo.make_conninfo(empty_database, dbname="nowhere"))
     with pytest.raises(DependencyDownError, match="does not answer"):
         migrate(psycopg.conninfo.make_conninfo(empty_database, port=1))
     migrate(empty_database)
-
-
-def test_every_table_of_a_tenant_has_row_level_security_forced(shop: OpenShop) -> None:
-    tables = shop.rows(_TENANT_TABLES)
-    assert {name for name, _, _ in tables} >= {"fluxion.sales", "fluxion.sale_items", "pos_integration.outbox"}
-    assert [name for name, enabled, forced in tables if not (enabled and forced)] == []
-
-
-def test_tenant_id_leads_every_primary_key(shop: OpenShop) -> None:
-    leads = shop.rows(
-        "select c.conrelid::regclass::text, a.attname from pg_constraint c"
-        " join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]"
-        f" where c.contype = 'p' and c.conrelid in (select t.oid from pg_class t, ({_TENANT_TABLES}) n (name, x, y)"
-        " where t.oid = n.name::regclass)"
-    )
-    assert leads
-    assert [table for table, column in leads if column != "tenant_id"] == []
 
 
 def _seen(link: Link, table: str, tenant: str | None) -> int:

@@ -18,6 +18,7 @@ from tests.sinks.shop import OpenShop
 SALES = "select external_id, total::text, purged_at is not null from fluxion.sales where tenant_id = :tenant order by 1"
 LINES = "select external_id, sku, purged_at is not null from fluxion.sale_items where tenant_id = :tenant order by 1"
 EVENTS = "select data from pos_integration.outbox where tenant_id = :tenant order by id"
+OURS = "topic = 'fluxion.records.v1'"
 REFUSED = "select code, external_id, raw from pos_integration.quarantine where tenant_id = :tenant order by id"
 
 
@@ -251,7 +252,7 @@ def test_a_zombie_is_fenced(shop: OpenShop, sink: SinkHere) -> None:
         if not moved and zombie._places:
             moved = True
             with connect(shop.dsn, SINK) as link:
-                link.execute("update pos_integration.stream_offsets set next = next + 1")
+                link.execute(f"update pos_integration.stream_offsets set next = next + 1 where {OURS}".encode())
             shop.send(mine.record(sales=[mine.sale(1)]))
         return False
 
@@ -260,7 +261,7 @@ def test_a_zombie_is_fenced(shop: OpenShop, sink: SinkHere) -> None:
         with pytest.raises(FencedError):
             sink.until(overtake, zombie)
     finally:
-        shop.link.execute("update pos_integration.stream_offsets set next = next - 1")
+        shop.link.execute(f"update pos_integration.stream_offsets set next = next - 1 where {OURS}".encode())
     assert shop.rows(SALES) == []
     sink.to_the_end(shop)
     assert [row[0] for row in shop.rows(SALES)] == ["1"]
@@ -271,15 +272,15 @@ def test_a_zombie_is_fenced(shop: OpenShop, sink: SinkHere) -> None:
 )
 def test_another_topic_under_the_same_name_stops_the_sink(shop: OpenShop, sink: SinkHere, change: str) -> None:
     sink.to_the_end(shop)
-    before = shop.rows("select topic_id, partition, next from pos_integration.stream_offsets")
-    shop.link.execute(f"update pos_integration.stream_offsets set {change}".encode())
+    before = shop.rows(f"select topic_id, partition, next from pos_integration.stream_offsets where {OURS}")
+    shop.link.execute(f"update pos_integration.stream_offsets set {change} where {OURS}".encode())
     try:
         with pytest.raises(TopicReplacedError):
             sink.until(lambda: False)
     finally:
         for topic_id, partition, place in before:
             shop.link.execute(
-                "update pos_integration.stream_offsets set topic_id = %s, next = %s where partition = %s",
+                f"update pos_integration.stream_offsets set topic_id = %s, next = %s where partition = %s and {OURS}".encode(),
                 [topic_id, place, partition],
             )
 

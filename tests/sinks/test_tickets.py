@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -93,8 +94,10 @@ def test_a_ticket_without_an_amount_and_one_with_a_whole_ticket_discount(desk: D
 def test_a_return_with_the_invoices_own_number_names_its_invoice(desk: Desk, named_by: str) -> None:
     mine = desk.shop
     desk.sales(mine.sale("A1", number="55", doc_type="invoice"))
-    said = {"number": "55", "doc_type": "credit_note"}
-    original = {"original_number": "55"} if named_by == "number" else {"original_sale_ref": mine.id("sale", "A1")}
+    said: dict[str, Any] = {"number": "55", "doc_type": "credit_note"}
+    original: dict[str, Any] = (
+        {"original_number": "55"} if named_by == "number" else {"original_sale_ref": mine.id("sale", "A1")}
+    )
     desk.sales(mine.sale("B1", **said, **original))
     event = desk.events()[1][1]
     assert (event["docType"], event["originalSaleId"]) == ("credit_note", mine.id("sale", "A1"))
@@ -103,6 +106,13 @@ def test_a_return_with_the_invoices_own_number_names_its_invoice(desk: Desk, nam
     desk.sales(mine.sale("A2", number="55"))
     desk.sales(mine.sale("B2", **said, original_number="55"))
     assert desk.events()[3][1]["originalSaleId"] is None
+
+
+def test_a_debit_note_with_the_invoices_own_number_does_not_name_itself(desk: Desk) -> None:
+    mine = desk.shop
+    desk.sales(mine.sale("A1", number="55"))
+    desk.sales(mine.sale("N1", number="55", doc_type="debit_note", original_number="55"))
+    assert desk.events()[1][1]["originalSaleId"] == mine.id("sale", "A1")
 
 
 def test_a_correction_after_the_announcement_is_told_once_with_the_full_state(desk: Desk) -> None:
@@ -137,19 +147,21 @@ def test_an_edit_that_comes_by_halves_is_told_once(desk: Desk) -> None:
 @pytest.mark.parametrize("how", ["status", "deleted row"])
 def test_a_void_is_told_and_the_lines_stay(desk: Desk, how: str) -> None:
     mine = desk.shop
-    desk.sales(mine.sale(1))
+    desk.sales(replace(mine.sale(1), payments=[mine.payment(1, 1)]))
     if how == "status":
         desk.sales(mine.sale(1, lines=0, status="voided", closed=False))
     else:
         lines = [mine.line(1, place, "delete", deletion="purge") for place in (1, 2, 3)]
         header = replace(mine.header(1, "delete", deletion="void"), source_time=1_893_456_000_000_000)
-        desk.sales(mine.of_sale(1, header=header, lines=lines))
+        in_row = replace(mine.payment(1, 1, "delete"), deletion="void")  # a tender in the header's own row
+        desk.sales(mine.of_sale(1, header=header, lines=lines, payments=[in_row]))
         assert desk.rows("select voided_at from fluxion.sales where tenant_id = :tenant") == [
             (datetime(2030, 1, 1, tzinfo=UTC),)
         ]
     assert desk.types() == ["sale_created", "sale_voided"]
     said = desk.events()[1][1]
-    assert (said["status"], len(said["lines"]), said["voidedAt"] is None) == ("voided", 3, False)
+    assert (said["status"], len(said["lines"]), len(said["tenders"])) == ("voided", 3, 1)
+    assert said["voidedAt"] is not None
     desk.pass_time(100)
     assert len(desk.types()) == 2
 
@@ -217,7 +229,7 @@ def test_a_delete_of_what_was_never_seen_holds_against_what_is_older(desk: Desk)
     assert desk.types() == []
 
 
-def _read(desk: Desk, key: str, **fields: object) -> None:
+def _read(desk: Desk, key: str, **fields: Any) -> None:
     """A snapshot reads a sale and its lines, and both tables end."""
     mine = desk.shop
     first = mine.rows + 1
@@ -291,3 +303,15 @@ def test_a_due_sale_that_opened_again_is_let_sleep(open_desk: Callable[..., Desk
     desk.pass_time(10)
     assert desk.types() == []
     assert desk.rows("select settle_at from fluxion.sales where tenant_id = :tenant") == [(None,)]
+
+
+def test_an_old_row_that_comes_again_beside_a_void_changes_nothing_else(desk: Desk) -> None:
+    mine = desk.shop
+    old = mine.sale(1)
+    desk.sales(old)
+    desk.sales(mine.sale(1, lines=0, total="35.8"))
+    desk.sales(old, mine.of_sale(1, header=mine.header(1, "delete", deletion="void")))
+    assert desk.rows("select total::text, status from fluxion.sales where tenant_id = :tenant") == [
+        ("35.8000", "voided")
+    ]
+    assert desk.types() == ["sale_created", "sale_corrected", "sale_voided"]

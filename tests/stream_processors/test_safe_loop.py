@@ -42,6 +42,9 @@ def send_sale(topics: Topics, system_id: str, number: int, store: str = "1") -> 
     )
 
 
+FIRST = 999_999
+
+
 def sales_of(made: list[CanonicalSet], system_id: str) -> list[int]:
     """The numbers of a system's sales, each at its first appearance, in order."""
     numbers = [
@@ -65,7 +68,7 @@ def test_kill_9_in_the_middle_of_load_loses_nothing(cloud: Cloud, topics: Topics
 
     selling = threading.Thread(target=sell)
     with worker(cloud.environment, tmp_path) as first:
-        send_sale(topics, systems[0], 999_999)
+        send_sale(topics, systems[0], FIRST)
         assert len(topics.read(set(systems), 1, ENOUGH_S)) == 1
         selling.start()
         before = topics.read(set(systems), SALES // 3, ENOUGH_S)
@@ -76,7 +79,9 @@ def test_kill_9_in_the_middle_of_load_loses_nothing(cloud: Cloud, topics: Topics
         assert second.stop() == 0, second.log.read_text()
     for index, system_id in enumerate(systems):
         expected = list(range(index, SALES, SYSTEMS))
-        assert sales_of(made, system_id) == expected, second.log.read_text()
+        # The first one may come again: the kill may come before its acknowledgement.
+        told = [number for number in sales_of(made, system_id) if number != FIRST]
+        assert told == expected, second.log.read_text()
     assert not any(one.quarantined for one in made)
 
 

@@ -88,7 +88,8 @@ alter table fluxion.sales
   add constraint sales_status check (status in ('partial', 'completed', 'voided')),
   add constraint sales_sold_at_precision check (sold_at_precision in ('date', 'minute', 'second')),
   -- silent: remembered as announced, nothing was sent; standing, voided: as which the last event showed it.
-  add constraint sales_announced_as check (announced_as in ('silent', 'standing', 'voided'));
+  add constraint sales_announced_as check (announced_as in ('silent', 'standing', 'voided')),
+  add constraint sales_announced check ((announced_version is null) = (announced_as is null));
 create index sales_by_number on fluxion.sales (tenant_id, store_id, number);  -- a return finds its invoice
 
 alter table fluxion.sale_items

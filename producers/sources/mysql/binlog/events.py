@@ -149,7 +149,9 @@ def packed_int(event: bytes, at: int) -> tuple[int, int]:
 
 def packed(number: int) -> bytes:
     """Return a number below 65,536 as a length-encoded integer."""
-    return bytes([number]) if number < _TWO_BYTES_FOLLOW - 1 else bytes([_TWO_BYTES_FOLLOW]) + number.to_bytes(2, "little")
+    if number < _TWO_BYTES_FOLLOW - 1:
+        return bytes([number])
+    return bytes([_TWO_BYTES_FOLLOW]) + number.to_bytes(2, "little")
 
 
 def _text(raw: bytes) -> str:
