@@ -57,11 +57,16 @@ def test_the_stream_stays_out_while_a_chunk_is_read_and_chunks_while_a_transacti
         assert told.wait(5)
         order.append("chunk")
 
-    reader = threading.Thread(target=lambda: handover.put_asked(ask))  # type: ignore[func-returns-value] -- asks, has none
+    reader = threading.Thread(target=lambda: handover.put_asked(ask))
     reader.start()
     assert asked.wait(5)
     part = msgspec.structs.replace(change("p0", ["x"]), last_part=False)
-    streamer = threading.Thread(target=lambda: (handover.put_streamed(part), order.append("part")))
+
+    def put_part() -> None:
+        handover.put_streamed(part)
+        order.append("part")
+
+    streamer = threading.Thread(target=put_part)
     streamer.start()
     time.sleep(0.05)
     assert order == []

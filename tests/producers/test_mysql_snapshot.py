@@ -78,7 +78,7 @@ def test_writes_between_the_chunks_of_two_runs_are_put_right_by_the_stream(shop_
     shop_of_two.run("insert into items values (2, 'z', 1), (2, 'z', 13)", "update items set n = n - 100 where n = 13")
     read.append(next(first))
     shop_of_two.run("update moves set price = price + 1", "delete from moves where id in (1, 2, 49)")
-    first.close()  # type: ignore[attr-defined] -- a generator, as the crash leaves it
+    first.close()  # type: ignore[attr-defined] # a generator, as the crash leaves it
     read += source.snapshot(read[-1].position, TABLES, {})
     start = read[0].stream_start
     assert start is not None
@@ -111,7 +111,7 @@ def test_a_table_with_another_key_than_before_begins_anew(shop_of_two: Shop) -> 
     source = shop_of_two.source("moves")
     read = source.snapshot(None, frozenset({"moves"}), {})
     first = next(read)
-    read.close()  # type: ignore[attr-defined] -- a generator
+    read.close()  # type: ignore[attr-defined] # a generator
     shop_of_two.run("alter table moves drop primary key, add primary key (price, id)")
     rest = list(source.snapshot(first.position, frozenset({"moves"}), {}))
     assert len(rows(rest)) == 50

@@ -122,7 +122,9 @@ def test_the_chunks_together_are_the_table_each_row_once_from_wherever_one_goes_
 
 
 @pytest.mark.parametrize("kind", CAPTURED, ids=lambda kind: kind.sql)
-def test_one_can_go_on_behind_every_value_of_every_type(shop: Shop, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_can_go_on_behind_every_value_of_every_type(
+    shop: Shop, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(chunks, "CHUNK_ROWS", 1)
     expected = make(shop, [kind], [0], [(value,) for value in examples(kind)])
     assert len(expected) >= 3
