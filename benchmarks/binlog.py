@@ -58,6 +58,7 @@ def main(
     base_port: Annotated[int, typer.Option(help="the stack's ports stand above it")] = 21_000,
 ) -> None:
     """Fill a log, read it three times, print the rates side by side."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack is taken down then, too
     with _stack(base_port) as (services, home):
         demo = Demo(services, home / "run", sales_per_second=1, past_sales=10)
         demo.prepare()
@@ -142,12 +143,15 @@ def _library(pos: Pos, agent: Path, gtid: str, wanted: int) -> Leg:
         only_schemas=[pos.database],
         only_tables=list(config.tables),
         enable_logging=False,
+        # (not to its end: it asks for that with a byte too many, and the server then resets the line under a slow reader)
+        blocking=True,
     )
     begun, read = time.monotonic(), 0
     with closing(reader):
         for event in reader:
             read += len(event.rows)
-    assert read == wanted, (read, wanted)  # noqa: S101 -- a benchmark that reads less measures nothing
+            if read >= wanted:
+                break
     return Leg("mysql-replication, its own events", read, time.monotonic() - begun)
 
 
@@ -173,7 +177,7 @@ def _whole(agent: Path, demo: Demo, wanted: int) -> Leg:
         _until(lambda: _is_current(agent, demo.pos), "all rows to be in Kafka")
         seconds, peak = time.monotonic() - begun, _peak_mb(process.pid)
     read = standing_of(agent, SystemClock())["rows"] - before["rows"]
-    assert read == wanted, (read, wanted)  # noqa: S101 -- as above
+    assert read == wanted, (read, wanted)  # noqa: S101 -- a benchmark that reads less measures nothing
     return Leg("agent: binlog → journal → Kafka", read, seconds, peak)
 
 

@@ -54,7 +54,7 @@ def test_events_reach_the_topic_in_order_also_the_last_one_before_the_end(cloud:
     assert events.index(lost) < events.index(failed)
 
 
-def test_without_kafka_or_contract_nothing_waits_and_only_the_newest_are_kept(cloud: Cloud) -> None:
+def test_without_kafka_or_contract_nothing_waits_and_only_the_newest_are_kept() -> None:
     ending = threading.Event()
 
     def unknown() -> int:
