@@ -1,11 +1,12 @@
 """A first snapshot of millions of rows whose agent is killed -9 twice: whether it ends equal, how fast, in what memory.
 
-`python -m benchmarks.snapshot --home /var/tmp/fluxion-benchmark --rows 5000000`; the stack in HOME is left running.
+A register works all the while: rows change, go and come all over the table, in front of the chunks and behind them.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -68,7 +69,7 @@ class Shop:
 
     def __init__(self, services: stack.Stack) -> None:
         self.host, self.port = services.mariadb_host, services.mariadb_port
-        self.database = f"benchmark_{os.getpid()}"
+        self.database = "benchmark"
         self._done = threading.Event()
         self.run(f"create database {self.database}", database=None)
 
@@ -218,36 +219,45 @@ def _note(record: ChangeSet, last: "array[int]") -> None:
 
 
 def main(
-    home: Annotated[Path, typer.Option(help="the stack's folder; one that the database accounts can enter")],
-    rows: Annotated[int, typer.Option()] = 5_000_000,
-    base_port: Annotated[int, typer.Option()] = 20_000,
+    rows: Annotated[int, typer.Option(help="of the large table")] = 5_000_000,
+    base_port: Annotated[int, typer.Option(help="the stack's ports stand above it")] = 22_000,
 ) -> None:
-    """Measure and compare; ends with 1 where the topic and the table differ."""
-    services = stack.up(home, base_port)
-    shop = Shop(services)
-    shop.fill(rows)
-    typer.echo(f"{rows} rows are in {shop.database}.items")
-    agent = Agent(services, shop, home / f"agent-{os.getpid()}")
-    seconds = []
-    with shop.at_work(rows):
-        for kill_at in (rows // 3, 2 * rows // 3, None):
-            seconds.append(agent.run_until(kill_at))
-            stored = standing_of(agent.home, SystemClock())["rows"]
-            typer.echo(
-                f"killed -9 after {seconds[-1]:.0f} s with {stored} rows journaled, {agent.peak_kib / 1024:.0f} MiB"
-            )
-    snapshot_peak = agent.peak_kib
-    agent.peak_kib = 0
-    tail = agent.wait_until_shipped(shop)
-    typer.echo(f"all is in Kafka {tail:.0f} s later, {agent.peak_kib / 1024:.0f} MiB")
-    told, there = shipped(services, agent.system_id, 2 * rows), shop.state()
+    """Fill a table, read it, compare; ends with 1 where the topic and the table differ."""
+    with _stack(base_port) as (services, home):
+        shop = Shop(services)
+        shop.fill(rows)
+        typer.echo(f"{rows:,d} rows are in the table")
+        agent = Agent(services, shop, home / "agent")
+        read = 0.0
+        with shop.at_work(rows):
+            for kill_at in (rows // 3, 2 * rows // 3, None):
+                seconds = agent.run_until(kill_at)
+                read += seconds
+                stored = standing_of(agent.home, SystemClock())["rows"]
+                typer.echo(f"killed -9 after {seconds:.0f} s with {stored:,d} rows journaled")
+        snapshot_peak, agent.peak_kib = agent.peak_kib, 0
+        rest = agent.wait_until_shipped(shop)
+        told, there = shipped(services, agent.system_id, 2 * rows), shop.state()
     typer.echo(f"the table: {there}\nthe topic: {told}")
     typer.echo(
-        f"{rows / sum(seconds):,.0f} rows/s into the journal with both restarts, {rows / (sum(seconds) + tail):,.0f} rows/s"
-        f" into Kafka; peak {snapshot_peak / 1024:.0f} MiB in the snapshot"
+        f"journaled at {rows / read:,.0f} rows/s, in Kafka at {rows / (read + rest):,.0f} rows/s, with the restarts"
     )
-    shop.run(f"drop database {shop.database}", database=None)
+    typer.echo(
+        f"peak memory {snapshot_peak / 1024:.0f} MiB in the snapshot, {agent.peak_kib / 1024:.0f} MiB in the stream behind it"
+    )
     raise typer.Exit(0 if told == there else 1)
+
+
+@contextmanager
+def _stack(base_port: int) -> Iterator[tuple[stack.Stack, Path]]:
+    # Not under /tmp's private folders: the database accounts must be able to enter.
+    with tempfile.TemporaryDirectory(prefix="fluxion-benchmark-", dir="/var/tmp") as name:
+        home = Path(name)
+        home.chmod(0o755)
+        try:
+            yield stack.up(home, base_port), home
+        finally:
+            stack.down(home)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ COMMANDS = {
     "quarantine": ("control.quarantine_cli:app", "list, show, retry, discard: rows that could not be taken"),
     "status": ("control.status_cli:app", "everything on one screen"),
     "mapping": ("control.mapping_cli:app", "columns, test, diff, save, schema: a system's template"),
-    "agent": ("producers.cli:app", "enrol, check, run, status: capture in the store"),
+    "agent": ("producers.cli:app", "enrol, check, run, status, resnapshot, rewind: capture in the store"),
     "processor": ("stream_processors.cli:app", "run: raw change sets to canonical records (Faust)"),
     "sink": ("sinks.cli:sink_app", "run: canonical records into PostgreSQL"),
     "relay": ("sinks.cli:relay_app", "run: what PostgreSQL committed to the public topics"),

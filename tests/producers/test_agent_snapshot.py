@@ -172,6 +172,25 @@ def test_another_database_always_waits_for_a_person(till: Till) -> None:
     seen_as_stored(till, "stock")
 
 
+def test_a_journal_that_was_put_back_from_a_copy_is_begun_anew_by_the_same_process(till: Till) -> None:
+    with till.running():
+        till.wait_until_current()
+    kept = {path.name: path.read_bytes() for path in till.home.glob(f"{JOURNAL}*")}
+    before = till.standing()["journal_id"]
+    till.shop.run("delete from stock where item_id < 50")
+    with till.running():
+        till.wait_until_current()
+    for name, content in kept.items():
+        (till.home / name).write_bytes(content)
+    till.shop.run("delete from stock where item_id > 750")
+    with till.running() as agent:
+        until(lambda: till.standing()["journal_id"] != before, "the copy is set aside")
+        till.wait_until_current()
+        assert agent.poll() is None
+    seen_as_stored(till, "stock")
+    assert list(till.home.glob(f"{JOURNAL}.copy-1"))
+
+
 def test_a_new_column_is_said_and_history_days_bounds_the_first_load(till: Till) -> None:
     till.shop.run(
         "insert into transactions select seq, concat('F', seq), now() - interval seq day, 1, 1, 1, 1 from seq_1_to_200",
