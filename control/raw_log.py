@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Self
 
+from aiokafka.partitioner import murmur2
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from fluxion.errors import ConfigurationError, DependencyDownError, PositionLostError
@@ -27,22 +28,7 @@ _READING: dict[str, str | float] = {
 
 def partition_of(key: str) -> int:
     """Return the partition that every producer gives a key: Java's DefaultPartitioner on 24 partitions."""
-    return (_murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
-
-
-def _murmur2(data: bytes) -> int:
-    """Return org.apache.kafka.common.utils.Utils.murmur2 as an unsigned 32-bit number."""
-    mask, m = 0xFFFFFFFF, 0x5BD1E995
-    h = (0x9747B28C ^ len(data)) & mask
-    whole = len(data) // 4 * 4
-    for at in range(0, whole, 4):
-        k = int.from_bytes(data[at : at + 4], "little") * m & mask
-        k = (k ^ k >> 24) * m & mask
-        h = (h * m & mask) ^ k
-    if rest := data[whole:]:
-        h = (h ^ int.from_bytes(rest, "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15
+    return (int(murmur2(key.encode())) & 0x7FFFFFFF) % PARTITIONS
 
 
 def look_up_of(registry: SchemaRegistry) -> LookUp:

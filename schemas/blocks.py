@@ -124,51 +124,48 @@ class LinesBlock(OfSaleBlock):
     line_no: Value | None = None
 
 
-class PaymentInRow(Strict):
+class PaymentFields(Strict):
+    """What a tender has, wherever it stands."""
+
+    method: Value | None = None
+    currency: Value | None = None
+    amount: Value
+    rate: Value | None = None
+    amount_base: Value | None = None
+    igtf: Value | None = None
+    reference: Value | None = None
+
+
+class TaxFields(Strict):
+    """What a tax has, wherever it stands."""
+
+    category: Value | None = None
+    rate: Value | None = None
+    base: Value | None = None
+    amount: Value | None = None
+
+
+class PaymentInRow(PaymentFields):
     """A tender that stands in the header's own row, so it has no `from`; feeds `records.Payment`.
 
     Its key is the header's and its place in the list. One whose amount is null or 0 is not there.
     """
 
     where: Where = Field(default_factory=dict)
-    method: Value | None = None
-    currency: Value | None = None
-    amount: Value
-    rate: Value | None = None
-    amount_base: Value | None = None
-    igtf: Value | None = None
-    reference: Value | None = None
 
 
-class PaymentsBlock(OfSaleBlock):
+class PaymentsBlock(OfSaleBlock, PaymentFields):
     """A table of tenders; feeds `records.Payment`."""
 
-    method: Value | None = None
-    currency: Value | None = None
-    amount: Value
-    rate: Value | None = None
-    amount_base: Value | None = None
-    igtf: Value | None = None
-    reference: Value | None = None
 
-
-class TaxInRow(Strict):
+class TaxInRow(TaxFields):
     """A tax that stands in the header's own row; feeds `records.Tax`. One whose base and amount are null or 0 is not there."""
 
     where: Where = Field(default_factory=dict)
-    category: Value | None = None
-    rate: Value | None = None
-    base: Value | None = None
-    amount: Value | None = None
 
 
-class TaxesBlock(OfSaleBlock):
+class TaxesBlock(OfSaleBlock, TaxFields):
     """A table of taxes; feeds `records.Tax`."""
-
-    category: Value | None = None
-    rate: Value | None = None
-    base: Value | None = None
-    amount: Value | None = None
 
 
 def _place(value: object) -> str:

@@ -2,9 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -13,22 +12,12 @@ from deploy.demo.run import Demo
 from deploy.demo.shops import ring_up
 from deploy.stack import Stack
 from fluxion.postgres import APP, connect
+from tests.e2e.conftest import demand_agreement
 
 pytestmark = [pytest.mark.stack, pytest.mark.processes, pytest.mark.timeout(300)]
 
-SALES_PER_SECOND = 25.0
 # What one busy shop sells in ten minutes that it is offline.
 SALES_OFFLINE = 1_500
-
-
-@pytest.fixture
-def demo(stack: Stack, tmp_path: Path) -> Iterator[Demo]:
-    run = Demo(stack, tmp_path / "demo", SALES_PER_SECOND)
-    try:
-        run.prepare()
-        yield run
-    finally:
-        run.stop()
 
 
 def sell_while(demo: Demo, happens: Callable[[], None], *, after_s: float = 2.0, then_s: float = 4.0) -> None:
@@ -40,13 +29,6 @@ def sell_while(demo: Demo, happens: Callable[[], None], *, after_s: float = 2.0,
         time.sleep(then_s)
     finally:
         demo.registers.stop()
-
-
-def demand_agreement(demo: Demo, at_least: int) -> None:
-    result = demo.drain()
-    assert result.differences == []
-    assert result.agrees, result
-    assert result.pos_sales >= at_least
 
 
 def prices(demo: Demo) -> dict[str, tuple[Decimal, Decimal]]:

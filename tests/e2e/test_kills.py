@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,12 @@ import pytest
 from deploy.demo.line import Line
 from deploy.demo.run import PROCESSES, Demo
 from deploy.stack import Stack
+from tests.e2e.conftest import SALES_PER_SECOND, demand_agreement
 
 pytestmark = [pytest.mark.stack, pytest.mark.processes, pytest.mark.timeout(300)]
 
 SELLING_S = 14.0
-SALES_PER_SECOND = 25.0
-
-
-@pytest.fixture
-def demo(stack: Stack, tmp_path: Path) -> Iterator[Demo]:
-    run = Demo(stack, tmp_path / "demo", SALES_PER_SECOND)
-    try:
-        run.prepare()
-        yield run
-    finally:
-        run.stop()
+ENOUGH = SELLING_S * SALES_PER_SECOND / 2
 
 
 def sell(demo: Demo, disturb: threading.Thread | None = None) -> None:
@@ -41,13 +31,6 @@ def sell(demo: Demo, disturb: threading.Thread | None = None) -> None:
             disturb.join()
 
 
-def demand_agreement(demo: Demo) -> None:
-    result = demo.drain()
-    assert result.differences == []
-    assert result.agrees, result
-    assert result.pos_sales > SELLING_S * SALES_PER_SECOND / 2
-
-
 @pytest.mark.parametrize("name", PROCESSES)
 def test_kill_one_process_again_and_again(demo: Demo, name: str) -> None:
     demo.start()
@@ -61,7 +44,7 @@ def test_kill_one_process_again_and_again(demo: Demo, name: str) -> None:
 
     sell(demo, threading.Thread(target=kill))
     assert len([pid for pid in killed if pid]) >= 2
-    demand_agreement(demo)
+    demand_agreement(demo, ENOUGH)
     assert demo.supervisor.restarts(name) >= 2
 
 
@@ -76,7 +59,7 @@ def test_kill_any_process_at_random(demo: Demo) -> None:
             demo.supervisor.kill(chance.choice(PROCESSES))
 
     sell(demo, threading.Thread(target=kill))
-    demand_agreement(demo)
+    demand_agreement(demo, ENOUGH)
 
 
 def test_sales_during_the_first_snapshot_are_neither_lost_nor_doubled(demo: Demo) -> None:
@@ -88,7 +71,7 @@ def test_sales_during_the_first_snapshot_are_neither_lost_nor_doubled(demo: Demo
         time.sleep(SELLING_S - 1)
     finally:
         demo.registers.stop()
-    demand_agreement(demo)
+    demand_agreement(demo, ENOUGH)
 
 
 def test_the_line_is_cut_and_the_agent_killed_while_it_is(demo: Demo, stack: Stack) -> None:
@@ -109,7 +92,7 @@ def test_the_line_is_cut_and_the_agent_killed_while_it_is(demo: Demo, stack: Sta
                 line.mend()
 
         sell(demo, threading.Thread(target=cut))
-        demand_agreement(demo)
+        demand_agreement(demo, ENOUGH)
     finally:
         line.close()
 

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ def value(page: str, metric: str) -> float | None:
     """The value of a metric; over all of its labels together."""
     found = re.findall(rf"^{metric}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
     return sum(map(float, found)) if found else None
+
+
+def answers(running: Running, name: str, status: int) -> bool:
+    return running.json(name, "/readyz")[0] == status
+
+
+def waits_for_postgres(running: Running, name: str) -> bool:
+    return "PostgreSQL" in running.waits_for(name)
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = 40) -> None:
@@ -158,22 +167,22 @@ def test_a_dependency_that_is_away_is_named_and_the_processes_are_healthy_while_
 ) -> None:
     for name in PROCESSES:
         assert running.json(name, "/healthz")[0] == 200
-        until(lambda name=name: running.json(name, "/readyz")[0] == 200, f"{name} is ready")  # type: ignore[misc]
+        until(partial(answers, running, name, 200), f"{name} is ready")
     services.stop(stack.home, "postgres")
     try:
         for name in PROCESSES:
-            until(lambda name=name: running.json(name, "/readyz")[0] == 503, f"{name} is not ready")  # type: ignore[misc]
-            answers = running.json(name, "/readyz")[1]["dependencies"]
-            assert not answers["PostgreSQL"]["answers"]
-            assert answers["Kafka"]["answers"]
+            until(partial(answers, running, name, 503), f"{name} is not ready")
+            said = running.json(name, "/readyz")[1]["dependencies"]
+            assert not said["PostgreSQL"]["answers"]
+            assert said["Kafka"]["answers"]
         for name in ("sink", "relay"):
-            until(lambda name=name: running.waits_for(name) >= {"PostgreSQL"}, f"{name} says what it waits for")  # type: ignore[misc]
+            until(partial(waits_for_postgres, running, name), f"{name} says what it waits for")
             assert running.json(name, "/healthz")[0] == 200
     finally:
         services.start(stack.home, "postgres")
         services.up(stack.home)
     for name in PROCESSES:
-        until(lambda name=name: running.json(name, "/readyz")[0] == 200, f"{name} is ready again")  # type: ignore[misc]
+        until(partial(answers, running, name, 200), f"{name} is ready again")
     until(lambda: not running.waits_for("sink") | running.waits_for("relay"), "nothing is waited for")
 
 
@@ -196,7 +205,7 @@ def test_every_line_of_a_log_is_json_and_names_its_process(running: Running) -> 
 @pytest.mark.parametrize("away", [None, "kafka", "postgres"])
 def test_sigterm_ends_each_process_within_ten_seconds_with_0(running: Running, stack: Stack, away: str | None) -> None:
     for name in PROCESSES:  # each is at work, so that it has its own handler
-        until(lambda name=name: running.json(name, "/readyz")[0] == 200, f"{name} is ready")  # type: ignore[misc]
+        until(partial(answers, running, name, 200), f"{name} is ready")
     try:
         if away:
             services.stop(stack.home, away)

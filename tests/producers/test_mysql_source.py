@@ -8,6 +8,7 @@ import pytest
 from fluxion.errors import AccessDeniedError, DependencyDownError, PositionLostError, SourceNotReadyError
 from producers.source import Capture
 from producers.sources.mysql import chunks
+from producers.sources.mysql.position import LogPosition, with_gtid
 from tests.producers.conftest import Shop, rows, take
 
 
@@ -261,3 +262,9 @@ def test_an_account_without_replication_is_told_the_grant(items: Shop) -> None:
     with pytest.raises(AccessDeniedError) as caught:
         take(mine.source("items").stream(start), 1)
     assert "GRANT REPLICATION SLAVE" in caught.value.mend
+
+
+def test_a_place_whose_gtids_the_server_cannot_tell_is_an_error_and_not_the_beginning_of_the_log(shop: Shop) -> None:
+    place = LogPosition("server", "", "no-such-file.000001", 4)
+    with shop.link() as link, link.cursor() as cursor, pytest.raises(DependencyDownError, match="max_allowed_packet"):
+        with_gtid(cursor, place)

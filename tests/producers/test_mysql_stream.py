@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -181,9 +182,12 @@ def test_a_statement_written_from_another_database_stops_the_stream(items: Shop)
         take(items.source("items").stream(start), 1)
 
 
-def test_a_loaded_file_comes_as_rows_and_as_a_statement_stops_the_stream(items: Shop) -> None:
+def test_a_loaded_file_comes_as_rows_and_as_a_statement_stops_the_stream(
+    items: Shop, request: pytest.FixtureRequest
+) -> None:
     path = f"/var/tmp/{items.database}.csv"
     items.run(f"select 5, 'cinco', 5 into outfile '{path}'")
+    request.addfinalizer(Path(path).unlink)
     start = items.now("items")
     load = f"load data infile '{path}' into table items"
     items.run(load, "delete from items", "set session binlog_format = statement", load)

@@ -7,7 +7,7 @@ import msgspec
 import pymysql
 from msgspec import Struct
 
-from fluxion.errors import AnotherSourceError, PositionLostError
+from fluxion.errors import AnotherSourceError, DependencyDownError, PositionLostError
 from producers.source import Position
 
 Cursor = pymysql.cursors.Cursor
@@ -118,8 +118,14 @@ def view_position(cursor: Cursor, server: str) -> LogPosition | None:
 
 
 def with_gtid(cursor: Cursor, position: LogPosition) -> LogPosition:
-    """Return the position with its GTIDs; the server reads a file of its log for it."""
-    return msgspec.structs.replace(position, gtid=_gtid_at(cursor, position.file, position.offset) or "")
+    """Return the position with its GTIDs; the server reads a file of its log for it. DependencyDownError where it cannot."""
+    gtid = _gtid_at(cursor, position.file, position.offset)
+    if gtid is None:  # an empty text would be the beginning of all logs
+        message = f"the server cannot say which GTIDs lie before {position.file}:{position.offset}"
+        raise DependencyDownError(
+            message, "it is tried again; if that lasts, raise max_allowed_packet and flush the binary log"
+        )
+    return msgspec.structs.replace(position, gtid=gtid)
 
 
 def _decoded(position: Position, kind: type[_T]) -> _T:
