@@ -9,7 +9,7 @@ from producers.sources.mysql.catalogue import catalogue_of
 from producers.sources.mysql.check import find_faults
 from producers.sources.mysql.connection import Links, MySQLConfig, translated
 from producers.sources.mysql.estimate import estimate
-from producers.sources.mysql.position import LogPosition, parse, parse_chunk
+from producers.sources.mysql.position import ChunkPosition, LogPosition, parse, parse_chunk
 from producers.sources.mysql.snapshot import Again, Snapshot
 from producers.sources.mysql.stream import Stream
 from schemas.mapping import Table
@@ -40,9 +40,7 @@ class MySQLSource:
     def snapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
         """Read the tables; see `Source.snapshot`."""
         place = parse_chunk(after) if after is not None else None
-        if place is not None and place.start is not None:
-            self._prove(place.start)
-        yield from self._until_closed(iter(Snapshot(self._links, self._clock, tables, bounds, place)))
+        yield from self._until_closed(self._snapshot(place, tables, bounds))
 
     def resnapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
         """Read the tables again beside the stream; see `Source.resnapshot`."""
@@ -69,11 +67,11 @@ class MySQLSource:
         """End what runs; see `Source.close`."""
         self._links.shut()
 
-    def _prove(self, start: LogPosition) -> None:
-        """See that the log still has the place where the stream must start: the server itself says it."""
-        captures = self._until_closed(iter(Stream(self._links, self._clock, start)))
-        next(captures, None)
-        del captures  # ends it, and its connections
+    def _snapshot(self, place: ChunkPosition | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
+        if place is not None and place.start is not None:
+            # Before hours are spent: the log may have lost the place where the stream must start.
+            Stream(self._links, self._clock, place.start).prove()
+        yield from Snapshot(self._links, self._clock, tables, bounds, place)
 
     def _last_streamed(self) -> LogPosition | None:
         return parse(self._streamed) if self._streamed is not None else None

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pymysql
 
@@ -33,9 +34,19 @@ class Stream:
     def __iter__(self) -> Iterator[Capture]:
         """Yield transactions as they are committed, empty Captures when there are none of ours."""
         reader = self._reader()
+        with self._dumped(reader) as events:
+            yield from self._captures(reader, events)
+
+    def prove(self) -> None:
+        """Return once the server has found the place: its first event says so, however long it looks. Raises as the stream does."""
+        with self._dumped(self._reader()) as events:
+            next((event for event in events if event is not None), None)
+
+    @contextmanager
+    def _dumped(self, reader: LogReader) -> Iterator[Iterator[bytes | None]]:
         dump = Dump(self._links, self._after.gtid)
         try:
-            yield from self._captures(reader, verified(dump.packets()))
+            yield verified(dump.packets())
         except pymysql.MySQLError as fault:
             raise translate(fault, self._links.config) from fault
         except _NONSENSE as fault:
