@@ -17,7 +17,7 @@ from control.status_text import Language, say, span
 from fluxion.errors import DependencyDownError
 from fluxion.log import setup_logging
 from fluxion.settings import load_settings
-from schemas.records import Status
+from schemas.status import Status
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

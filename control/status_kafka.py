@@ -12,7 +12,7 @@ from fluxion import kafka
 from fluxion.errors import ConfigurationError, DependencyDownError
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Decoder, UnreadableRecordError
-from schemas.records import Status
+from schemas.status import Status
 from schemas.topics import PARTITIONS, STATUS
 
 TIMEOUT_S = 5.0

@@ -13,17 +13,19 @@ from fluxion.errors import ConfigurationError, DependencyDownError
 from fluxion.kafka import consumer
 from fluxion.schema_registry import SchemaRegistry
 from fluxion.settings import load_settings
-from schemas import records
 from schemas.codec import Decoder, UnreadableRecordError
+from schemas.events import SaleEvent
+from schemas.records import CanonicalSet, ChangeSet
+from schemas.status import Status
 from schemas.topics import TOPICS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 KINDS: dict[str, type[msgspec.Struct]] = {
-    "change_set": records.ChangeSet,
-    "canonical_set": records.CanonicalSet,
-    "sale_event": records.SaleEvent,
-    "status": records.Status,
+    "change_set": ChangeSet,
+    "canonical_set": CanonicalSet,
+    "sale_event": SaleEvent,
+    "status": Status,
 }
 
 

@@ -9,7 +9,7 @@ from fluxion.errors import FluxionError
 from fluxion.log import get_logger
 from producers.journal import Run
 from producers.note import Note
-from schemas.records import StatusKind
+from schemas.status import StatusKind
 
 PROGRESS_S = 2.0
 LOG_S = 30.0

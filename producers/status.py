@@ -13,7 +13,7 @@ from fluxion.clock import Clock
 from fluxion.errors import FluxionError
 from fluxion.log import get_logger
 from schemas.codec import Encoder
-from schemas.records import Status, StatusKind
+from schemas.status import Status, StatusKind
 from schemas.topics import STATUS
 
 HEARTBEAT_S = 10.0

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from schemas.events import SaleEvent
 from schemas.identity import event_id
-from schemas.records import SaleEvent
 from sinks.event import digest, sale_event
 from sinks.reading import Touch
 from sinks.stored import AnnouncedAs, StoredSale

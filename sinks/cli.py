@@ -20,7 +20,8 @@ from fluxion.progress import RESTART_ME, unless_waiting
 from fluxion.schema_registry import SchemaRegistry
 from fluxion.settings import METRICS_PORT, load_settings
 from schemas.codec import Decoder, Encoder, schema_text
-from schemas.records import CanonicalSet, SaleEvent
+from schemas.events import SaleEvent
+from schemas.records import CanonicalSet
 from schemas.topics import RECORDS, TOPICS, Topic
 from sinks.consumer import Sink
 from sinks.outbox import Encode, Relay

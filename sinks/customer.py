@@ -5,7 +5,7 @@ import re
 
 from stdnum.ve import rif
 
-from schemas.records import EventCustomer
+from schemas.events import EventCustomer
 
 _KINDS = frozenset("VEJPGC")
 _SEPARATORS = re.compile(r"[\s.\-/]+")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.records import EventLine, EventSale, EventTax, EventTender, SaleEvent
+from schemas.events import EventLine, EventSale, EventTax, EventTender, SaleEvent
 from sinks.customer import customer, masked
 from sinks.stored import StoredLine, StoredPart, StoredPayment, StoredSale, StoredTax
 from sinks.totals import totals_match

@@ -18,7 +18,7 @@ from fluxion.errors import ConfigurationError, DependencyDownError
 from fluxion.log import get_logger
 from fluxion.postgres import SINK, connect
 from fluxion.progress import Progress
-from schemas.records import SaleEvent
+from schemas.events import SaleEvent
 from sinks import faults
 from sinks.announcements import CHANNEL
 from sinks.tables import Link

@@ -7,7 +7,7 @@ from decimal import Decimal
 from deploy.demo.shops import Pos
 from deploy.demo.watch import SeenSale
 from fluxion.postgres import APP, connect
-from schemas.records import EventSale
+from schemas.events import EventSale
 
 # What the two sides must agree on, in canonical decimals.
 Sale = tuple[str, str, Decimal, Decimal, Decimal]  # number, shop, subtotal, tax, total

@@ -11,7 +11,7 @@ from fluxion.errors import DependencyDownError
 from fluxion.kafka import consumer
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Decoder
-from schemas.records import SaleEvent
+from schemas.events import SaleEvent
 from schemas.topics import SALE_EVENTS, Topic
 
 LOOK_TIMEOUT_S = 5

@@ -9,7 +9,7 @@ import msgspec
 
 from fluxion import kafka
 from fluxion.schema_registry import SchemaRegistry
-from schemas.records import SaleEvent
+from schemas.events import SaleEvent
 from schemas.topics import SALE_EVENTS
 from sinks.cli import sale_encoder
 from sinks.outbox import Event

@@ -12,7 +12,7 @@ from deploy.stack import Stack
 from fluxion.kafka import admin, consumer, producer
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Encoder, schema_text
-from schemas.records import SaleEvent
+from schemas.events import SaleEvent
 from schemas.topics import PARTITIONS, SALE_EVENTS, TOPICS
 from tests.conftest import Cloud
 from tests.support import local

@@ -15,7 +15,7 @@ from fluxion.kafka import producer
 from fluxion.postgres import SINK, STAGE, connect
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Encoder, schema_text
-from schemas.records import Status
+from schemas.status import Status
 from schemas.topics import STATUS
 from tests.conftest import Cloud
 from tests.control.live import Pos

@@ -9,7 +9,7 @@ import pytest
 from deploy.demo.reckoning import Ledger, latencies_ms, reckon
 from deploy.demo.text import bolivares
 from deploy.demo.watch import SeenSale
-from schemas.records import SaleEvent
+from schemas.events import SaleEvent
 from tests.support.samples import LINE, SALE
 
 D = Decimal

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from schemas.codec import Decoder, Encoder, schema_text
+from schemas.events import SaleEvent
 from schemas.identity import event_id
-from schemas.records import SaleEvent
 from schemas.topics import SALE_EVENTS
 from sinks.customer import customer, masked
 from tests.docs.test_asyncapi import PAGE

@@ -12,7 +12,7 @@ from fluxion.cli import COMMANDS
 from fluxion.kafka import producer
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Encoder, schema_text
-from schemas.records import SaleEvent
+from schemas.events import SaleEvent
 from schemas.topics import SALE_EVENTS
 from tests.conftest import Cloud
 from tests.support import local

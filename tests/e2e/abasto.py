@@ -19,8 +19,8 @@ from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import load_system
 from fluxion.schema_registry import SchemaRegistry
 from schemas.codec import Decoder
+from schemas.events import EventSale, SaleEvent
 from schemas.mapping import load
-from schemas.records import EventSale, SaleEvent
 from schemas.topics import SALE_EVENTS
 from tests.conftest import Cloud
 from tests.support import local

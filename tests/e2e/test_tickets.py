@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from schemas.records import EventSale
+from schemas.events import EventSale
 from tests.conftest import Cloud
 from tests.e2e.abasto import QUIET_S, Abasto, open_abasto
 

@@ -1,4 +1,5 @@
 import itertools
+import json
 import os
 import subprocess
 import time
@@ -132,3 +133,24 @@ def rows(captures: Sequence[Capture]) -> list[tuple[str, str, tuple[str | None, 
 def take(captures: Iterator[Capture], transactions: int) -> list[Capture]:
     """The next Captures that have rows."""
     return list(itertools.islice((capture for capture in captures if capture.rows), transactions))
+
+
+@pytest.fixture
+def items(shop: Shop) -> Shop:
+    shop.run("create table items (id int primary key, name varchar(20), price decimal(18,4))")
+    shop.run("insert into items values (1, 'uno', 1), (2, 'dos', 2)")
+    return shop
+
+
+def said(captures: Iterator[Capture], count: int) -> list[Capture]:
+    """The next Captures that say more than a position."""
+    telling = (capture for capture in captures if capture.rows or capture.ends or capture.resnapshot)
+    return list(itertools.islice(telling, count))
+
+
+def ends(capture: Capture) -> list[str]:
+    return [end.table for end in capture.ends]
+
+
+def gtids(position: str) -> set[str]:
+    return set(json.loads(position)["gtid"].split(","))

@@ -11,14 +11,6 @@ from producers.sources.mysql import chunks
 from producers.sources.mysql.position import LogPosition, with_gtid
 from tests.producers.conftest import Shop, rows, take
 
-
-@pytest.fixture
-def items(shop: Shop) -> Shop:
-    shop.run("create table items (id int primary key, name varchar(20), price decimal(18,4))")
-    shop.run("insert into items values (1, 'uno', 1), (2, 'dos', 2)")
-    return shop
-
-
 State = dict[tuple[str, str | None], tuple[str | None, ...]]
 
 

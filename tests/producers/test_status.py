@@ -13,7 +13,8 @@ from producers.note import Note, read_note
 from producers.runs import Run
 from producers.status import WAITING_EVENTS, Reporter
 from schemas.codec import Decoder, schema_text
-from schemas.records import Column, Layout, Status
+from schemas.records import Column, Layout
+from schemas.status import Status
 from schemas.topics import STATUS
 from tests.conftest import Cloud
 from tests.producers.captures import ITEMS, StillClock

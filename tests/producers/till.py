@@ -15,7 +15,7 @@ from fluxion.clock import SystemClock
 from fluxion.schema_registry import SchemaRegistry
 from producers.standing import standing_of
 from schemas.codec import Decoder
-from schemas.records import Status
+from schemas.status import Status
 from schemas.topics import STATUS
 from tests.conftest import Cloud
 from tests.producers.conftest import Shop

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import Decoder, Encoder, UnreadableRecordError, schema_text
-from schemas.records import CanonicalSet, ChangeSet, SaleEvent, Status
+from schemas.events import SaleEvent
+from schemas.records import CanonicalSet, ChangeSet
+from schemas.status import Status
 
 RECORDS: list[tuple[str, type[msgspec.Struct]]] = [
     ("change_set", ChangeSet),

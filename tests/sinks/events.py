@@ -9,7 +9,7 @@ from confluent_kafka import Message, TopicPartition
 
 from fluxion import kafka
 from schemas.codec import Decoder
-from schemas.records import SaleEvent
+from schemas.events import SaleEvent
 from schemas.topics import PARTITIONS, SALE_EVENTS
 from tests.sinks.shop import OpenShop
 

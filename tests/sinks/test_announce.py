@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.records import EventSale
+from schemas.events import EventSale
 from sinks.announce import Judge, Judged, Wait, decide, judge
 from sinks.event import plain
 from sinks.reading import Touch

@@ -11,8 +11,8 @@ from fluxion import kafka
 from fluxion.clock import SystemClock
 from fluxion.errors import ConfigurationError
 from fluxion.schema_registry import SchemaRegistry
+from schemas.events import SaleEvent
 from schemas.identity import event_id
-from schemas.records import SaleEvent
 from sinks.cli import sale_encoder
 from sinks.outbox import Relay
 from tests.conftest import Cloud

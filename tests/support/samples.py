@@ -1,6 +1,6 @@
 """A public event's sale and line, for tests that need any; change them with msgspec.structs.replace."""
 
-from schemas.records import EventLine, EventSale
+from schemas.events import EventLine, EventSale
 
 SALE = EventSale(
     sale_id="s",

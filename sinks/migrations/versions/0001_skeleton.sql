@@ -198,7 +198,7 @@ create table pos_integration.outbox (
   event_type text not null,
   subject uuid not null,                     -- the sale
   occurred_at timestamptz not null,
-  data jsonb not null,                       -- the event as schemas.records.SaleEvent
+  data jsonb not null,                       -- the event as schemas.events.SaleEvent
   created_at timestamptz not null default clock_timestamp(),
   published_at timestamptz,
   primary key (tenant_id, id)
