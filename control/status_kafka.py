@@ -85,8 +85,8 @@ def _behind(topic: Topic, places: Mapping[int, int], now: datetime) -> Behind:
             looking, topic.name, {number: (at, topic.bounds[number][1]) for number, at in waiting.items()}, 1
         ):
             first.setdefault(message.partition() or 0, message)
-    # Where no record is left but markers of transactions, nothing waits.
-    records = sum(topic.bounds[number][1] - waiting[number] for number in first)
+    # From the first record on: the markers of transactions before it wait for nobody, and where nothing but them is left, nothing waits.
+    records = sum(topic.bounds[number][1] - (message.offset() or 0) for number, message in first.items())
     oldest = min((message.timestamp()[1] for message in first.values()), default=None)
     return Behind(records, now.timestamp() - oldest / 1000 if oldest is not None else None)
 
