@@ -14,7 +14,6 @@ from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import System, load_system
 from fluxion.settings import load_settings
 from schemas.mapping import (
-    Catalogue,
     Difference,
     Template,
     check,
@@ -26,6 +25,7 @@ from schemas.mapping import (
     tables,
     uses,
 )
+from schemas.source_tables import Catalogue
 
 app = typer.Typer(
     help="A system's template. Reads FLUXION_DATABASE and FLUXION_SOURCE_PASSWORD.",

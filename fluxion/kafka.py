@@ -48,9 +48,9 @@ def admin(servers: str) -> AdminClient:
 
 def probe(servers: str) -> Callable[[], object]:
     """Return what asks the brokers for a sign of life; it raises DependencyDownError after 3 s without one."""
-    client = admin(servers)
 
     def ask() -> None:
+        client = admin(servers)  # asked now and then: kept, its threads would cost a store's computer 2 MB
         try:
             client.list_topics(timeout=_PROBE_S)
         except KafkaException as fault:

@@ -13,10 +13,10 @@ from producers.source import Capture
 
 # What is committed to the journal together at most, if it is there already; one Capture alone never waits for another.
 GROUP_CAPTURES = 64
-GROUP_ROWS = 2_000
+GROUP_ROWS = 1_000
 # What may wait, beside one Capture that is larger by itself.
 WAITING_CAPTURES = 128
-WAITING_ROWS = 4_000
+WAITING_ROWS = 2_000
 _WAIT_S = 0.25
 
 

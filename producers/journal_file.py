@@ -20,7 +20,8 @@ from producers.retention import LOG_BYTES
 
 _BUSY_TIMEOUT_S = 30.0
 # secure_delete, which some distributions have on, would write every page that is freed once more.
-_PRAGMAS = ("journal_mode = wal", "synchronous = full", "secure_delete = off")
+# Entries are written once and read once: the cache of 2 MB that each of five connections would fill is of no use.
+_PRAGMAS = ("journal_mode = wal", "synchronous = full", "secure_delete = off", "cache_size = -256")
 # Every start leaves out this many row numbers: a disk that lied, or a copy that was put back, may have lost the last
 # commits, and their numbers may be in Kafka already. 2^47 numbers are enough for a hundred million starts.
 NUMBERS_LEFT_OUT = 1 << 20

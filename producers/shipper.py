@@ -24,7 +24,7 @@ from schemas.records import ChangeSet
 from schemas.topics import CHANGES
 
 # A batch is what is in flight at once: a few records, so that a backlog is not bound by round trips.
-_RECORDS = 8
+_RECORDS = 2
 _IDLE_S = 1.0
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 

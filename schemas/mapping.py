@@ -8,15 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from fluxion.errors import MappingError
-from schemas.mapping_check import Catalogue, Table, Use, form_faults, source_faults, store_faults, uses
+from schemas.mapping_check import Use, form_faults, source_faults, store_faults, uses
 from schemas.mapping_text import read, said
 from schemas.parts import parts
+from schemas.source_tables import Catalogue
 from schemas.template import Template
 
 __all__ = [
-    "Catalogue",
     "Difference",
-    "Table",
     "Template",
     "Use",
     "check",

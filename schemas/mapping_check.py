@@ -1,7 +1,7 @@
 """What the models cannot see: values that do not suit their field, references that nothing answers, missing columns."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.blocks import Block, Fed, MovementBlock, OfSaleBlock, SaleBlock, StockBlock
@@ -10,18 +10,8 @@ from schemas.fields import RETURN, WORDS, Kind, kind_of
 from schemas.forms import NUMBER_FORMATS, AnyValue, Call, Column, Constant, Primary
 from schemas.mapping_text import near
 from schemas.parts import Part, columns_of, fields, parts, references
+from schemas.source_tables import Catalogue
 from schemas.template import Template
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as the source has it; `key` is empty where it has no primary key."""
-
-    columns: tuple[str, ...]
-    key: tuple[str, ...]
-
-
-Catalogue = Mapping[str, Table]
 
 
 @dataclass(frozen=True)

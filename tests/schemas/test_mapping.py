@@ -8,7 +8,8 @@ import pytest
 
 from fluxion.errors import MappingError
 from schemas.forms import Column
-from schemas.mapping import Table, check, load, resolve, restore, tables
+from schemas.mapping import check, load, resolve, restore, tables
+from schemas.source_tables import Table
 
 SYSTIMAX = load("systimax")
 CATALOGUE = {

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fluxion.errors import MappingError
-from schemas.mapping import Table, check, differences, load, resolve, restore, tables, uses
+from schemas.mapping import check, differences, load, resolve, restore, tables, uses
+from schemas.source_tables import Table
 
 SYSTIMAX = load("systimax")
 LINES_OF_TYPE: dict[str, Any] = {"column": "kind", "map": {"N": "credit_note"}, "else": "invoice"}

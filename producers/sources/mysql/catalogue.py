@@ -6,8 +6,8 @@ from typing import Any
 import pymysql
 
 from producers.sources.mysql.values import TableColumn, selected
-from schemas.mapping import Table
 from schemas.records import Column, Layout
+from schemas.source_tables import Table
 
 Cursor = pymysql.cursors.Cursor
 

@@ -12,7 +12,7 @@ from producers.sources.mysql.estimate import estimate
 from producers.sources.mysql.position import ChunkPosition, LogPosition, parse, parse_chunk
 from producers.sources.mysql.snapshot import Again, Snapshot
 from producers.sources.mysql.stream import Stream
-from schemas.mapping import Table
+from schemas.source_tables import Table
 
 
 class MySQLSource:

@@ -16,7 +16,7 @@ HEARTBEAT_S = 2
 PATIENCE_S = 3.0
 # A line that is silent for so long is dead. The server sends no heartbeat while it looks for our place in its files.
 SILENCE_S = 60.0
-_RECEIVE = 256 * 1024
+_RECEIVE = 64 * 1024
 _OUR_IDS = 1 << 30
 # As every connection of ours; and that we know checksums, for the server may turn them on at any time.
 _SETTINGS = "set session time_zone = '+00:00', session sql_mode = '', @master_binlog_checksum = 'CRC32'"
