@@ -101,11 +101,11 @@ class OfSaleBlock(Block):
 
 
 class LinesBlock(OfSaleBlock):
-    """Feeds `records.SaleLine`. product: only where the line names the product's key."""
+    """Feeds `records.SaleLine`. product: only where the line names the product's key; without `sku` it has that product's."""
 
     refers: ClassVar[dict[str, Entity]] = {"sale": "sale", "product": "product"}
 
-    sku: Value
+    sku: Value | None = None
     product: Ref | None = None
     scanned_code: Value | None = None
     name: Value | None = None

@@ -52,6 +52,11 @@ def first(*values: Text) -> Text:
     return next((value for value in values if value is not None), None)
 
 
+def only_if(value: Text, condition: Text) -> Text:
+    """Take a value only where the second is not null, mostly `{column, map: {B: 1}}`."""
+    return None if condition is None else value
+
+
 def signed(quantity: Text, sign: Text) -> Text:
     """Give a quantity without a sign the sign of the second argument, mostly `{column, map: {E: 1, S: -1}}`."""
     if quantity is None:
@@ -73,6 +78,11 @@ def added(*numbers: Text) -> Text:
     for number in given:
         made = number if made is None else _exact(Decimal.__add__, made, number)
     return made
+
+
+def largest(*numbers: Text) -> Text:
+    """Return the largest number, such as the last of totals that only grow; null counts as nothing."""
+    return max((number for number in numbers if number is not None), key=Decimal, default=None)
 
 
 def times(one: Text, other: Text) -> Text:
@@ -105,6 +115,8 @@ FUNCTIONS: dict[str, Function] = {
     "difference": Function(difference, ("number", "number"), "number"),
     "first": Function(first, ("text", "text"), "text", more=True),
     "joined": Function(joined, ("text", "text"), "text", more=True),
+    "largest": Function(largest, ("number", "number"), "number", more=True),
+    "only_if": Function(only_if, ("text", "text"), "text"),
     "return_if_negative": Function(return_if_negative, ("number",), "word"),
     "rif": Function(rif, ("text",), "text"),
     "signed": Function(signed, ("number", "number"), "number"),

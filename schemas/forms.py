@@ -84,14 +84,17 @@ def _form(value: object) -> str:
     return "column"
 
 
-Argument = Annotated[Annotated[Constant, Tag("constant")] | Annotated[Named, Tag("column")], Discriminator(_form)]
+Argument = Annotated[
+    Annotated[Constant, Tag("constant")] | Annotated[Named, Tag("column")] | Annotated["Call", Tag("called")],
+    Discriminator(_form),
+]
 
 
 class Call(Strict):
     """`{columns: [fecha, hora], call: date_and_time}`: what a function of `schemas.calls` makes of several columns.
 
-    An argument is a column, or a constant as `{value: "-"}`. optional: an installation may lack the columns; a row that
-    lacks any of them does not carry the field.
+    An argument is a column, a constant as `{value: "-"}`, or another call. optional: an installation may lack the columns;
+    a row that lacks any of them does not carry the field.
     """
 
     columns: tuple[Argument, ...] = Field(min_length=1)
@@ -122,12 +125,24 @@ Key = Annotated[
 Parts = Annotated[tuple[str | Constant, ...], Field(min_length=1), one_or_many]
 
 
+# Equality, or one of a list. Numbers are compared as numbers, text without the blanks on its right.
+Scalars = Annotated[tuple[Scalar, ...], Field(min_length=1), one_or_many]
+Where = dict[str, Scalars]
+
+
 class Reference(Strict):
-    """`{table, key}`: the key of an entity that several tables feed. optional: an installation may lack the columns."""
+    """`{table, key}`: the key of an entity that several tables feed. optional: an installation may lack the columns.
+
+    where: the rows that refer to it; in any other it is null. none: words that mean nothing, such as a 0 in the key's
+    columns. otherwise: what the row refers to where this is null.
+    """
 
     table: str | None = None
     key: Parts
     optional: bool = False
+    where: Where = Field(default_factory=dict)
+    none: Scalars | None = None
+    otherwise: "Reference | None" = None
 
 
 def _ref_form(value: object) -> str:
@@ -138,8 +153,6 @@ Ref = Annotated[
     Annotated[Reference, Tag("reference")] | Annotated[Parts, Tag("columns")],
     Discriminator(_ref_form),
 ]
-# Equality, or one of a list. Numbers are compared as numbers, text without the blanks on its right.
-Where = dict[str, Annotated[tuple[Scalar, ...], Field(min_length=1), one_or_many]]
 
 
 def referred(ref: Reference | tuple[str | Constant, ...]) -> Reference:

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.blocks import Block, Fed, MovementBlock, OfSaleBlock, SaleBlock, StockBlock
+from schemas.blocks import Block, Fed, LinesBlock, MovementBlock, OfSaleBlock, SaleBlock, StockBlock
 from schemas.calls import FUNCTIONS
 from schemas.fields import RETURN, WORDS, Kind, kind_of
-from schemas.forms import NUMBER_FORMATS, AnyValue, Call, Column, Constant, Primary
+from schemas.forms import NUMBER_FORMATS, AnyValue, Call, Column, Constant, Primary, Reference
 from schemas.mapping_text import near
-from schemas.parts import Part, columns_of, fields, parts, references
+from schemas.parts import Part, choices, columns_of, fields, parts, references
 from schemas.source_tables import Catalogue
 from schemas.template import Template
 
@@ -36,8 +36,8 @@ def form_faults(template: Template) -> Iterator[str]:
             yield from _sale_faults(part.block)
         if isinstance(part.block, Block) and part.block.deleted == "void" and part.entity != "sale":
             yield f"{part.name}.deleted: only a sale can be void; say purge or delete"
-        if isinstance(part.block, MovementBlock) and part.block.product is None and part.block.sku is None:
-            yield "movement: needs product or sku"
+        if isinstance(part.block, MovementBlock | LinesBlock) and part.block.product is None and part.block.sku is None:
+            yield f"{part.name}: needs product or sku"
     yield from _agreement_faults(template)
     yield from _stock_faults(template)
 
@@ -78,10 +78,15 @@ def _call_faults(kind: Kind, value: Call) -> Iterator[str]:
         yield f".call: {value.call} takes {least}{' or more' if function.more else ''} columns, not {len(value.columns)}"
         return
     for argument, wanted in zip(value.columns, function.kinds(len(value.columns)), strict=True):
+        if isinstance(argument, Constant):
+            continue
         if isinstance(argument, Column):
-            yield from (f".columns.{argument.column}{fault}" for fault in _column_faults(wanted, argument))
-            if argument.optional:
-                yield f".columns.{argument.column}.optional: say it of the whole call, which needs every column"
+            name, found = argument.column, _column_faults(wanted, argument)
+        else:
+            name, found = argument.call, _call_faults(wanted, argument)
+        yield from (f".columns.{name}{fault}" for fault in found)
+        if argument.optional:
+            yield f".columns.{name}.optional: say it of the whole call, which needs every column"
 
 
 def _column_faults(kind: Kind, value: Column) -> Iterator[str]:
@@ -112,21 +117,27 @@ def _word_faults(field: str, value: Column | Constant) -> Iterator[str]:
 
 def _reference_faults(part: Part, template: Template) -> Iterator[str]:
     for name, (entity, ref) in references(part.block).items():
-        place = f"{part.name}.{name}"
         if entity == "sale" and isinstance(part.block, OfSaleBlock) and part.sale is not None:
             feeding = {part.sale.from_}
         else:
             feeding = {other.table for other in parts(template) if other.entity == entity and other.ordinal is None}
-        if ref.table is not None and ref.table not in feeding:
-            yield f"{place}.table: {ref.table!r} feeds no {entity}{near(ref.table, feeding)}"
-        elif not feeding:
-            yield f"{place}: nothing in the template feeds {entity}"
-        elif ref.table is None and len(feeding) > 1:
-            yield f"{place}: several tables feed {entity}, so say {{table, key}}"
-        else:
-            key = _key_of(template, entity, ref.table or next(iter(feeding)))
-            if key is not None and len(key) != len(ref.key):
-                yield f"{place}: names {len(ref.key)} columns, and the key of {entity} has {len(key)} ({', '.join(key)})"
+        place = f"{part.name}.{name}"
+        for one in choices(ref):
+            yield from (f"{place}{fault}" for fault in _choice_faults(one, entity, feeding, template))
+            place += ".otherwise"
+
+
+def _choice_faults(ref: Reference, entity: str, feeding: set[str], template: Template) -> Iterator[str]:
+    if ref.table is not None and ref.table not in feeding:
+        yield f".table: {ref.table!r} feeds no {entity}{near(ref.table, feeding)}"
+    elif not feeding:
+        yield f": nothing in the template feeds {entity}"
+    elif ref.table is None and len(feeding) > 1:
+        yield f": several tables feed {entity}, so say {{table, key}}"
+    else:
+        key = _key_of(template, entity, ref.table or next(iter(feeding)))
+        if key is not None and len(key) != len(ref.key):
+            yield f": names {len(ref.key)} columns, and the key of {entity} has {len(key)} ({', '.join(key)})"
 
 
 def _key_of(template: Template, entity: str, table: str) -> tuple[str, ...] | None:
@@ -214,7 +225,7 @@ def _used(block: Fed) -> Iterator[tuple[str, str, bool]]:
     if isinstance(block, Block) and not isinstance(block.key, Primary):
         yield from (("key", column, False) for column in block.key)
     for name, (_, ref) in references(block).items():
-        yield from ((name, column, ref.optional) for column in ref.key if isinstance(column, str))
+        yield from ((name, column, one.optional) for one in choices(ref) for column in columns_of(one))
     values = dict(fields(block))
     for extra in ("store", "doc_type"):
         value = getattr(block, extra, None)
@@ -251,7 +262,8 @@ def source_faults(template: Template, catalogue: Catalogue) -> Iterator[str]:
 
 def _arity_faults(part: Part, template: Template, catalogue: Catalogue) -> Iterator[str]:
     """Yield references to a table's own primary key that have another number of columns."""
-    for name, (entity, ref) in references(part.block).items():
+    said = [(name, entity, one) for name, (entity, ref) in references(part.block).items() for one in choices(ref)]
+    for name, entity, ref in said:
         for other in parts(template):
             block = other.block
             if other.entity != entity or not isinstance(block, Block) or not isinstance(block.key, Primary):

@@ -148,23 +148,35 @@ def merged(base: dict[str, Any], over: dict[str, Any], section: str = "") -> dic
 
     The template, `defaults`, a block and a sale's `lines` are merged key by key. Whatever stands at a key is replaced
     whole: a value, a list, a `where`, a `map`. null takes the key away. An entity with one block takes a block that is
-    merged, or a list that replaces it; over several blocks only a list can stand.
+    merged, or a list that replaces it; over several blocks a block of the same `from` is merged into that one.
     """
     made = dict(base)
     for key, value in over.items():
         under = made.get(key)
         if isinstance(under, list) and len(under) == 1 and isinstance(value, dict):
             under = under[0]
+        same = _same_table(under, value)
         if value is None:
             made.pop(key, None)
         elif key not in _SECTIONS.get(section, ()) or not isinstance(value, dict):
             made[key] = value
+        elif isinstance(under, list) and same is not None:
+            made[key] = [merged(one, value, key) if place == same else one for place, one in enumerate(under)]
         elif isinstance(under, list):
             message = f"{key} has several blocks in what the template extends"
-            raise MappingError(message, f"write {key} as a list, whole: it replaces the base's")
+            mend = f"say the `from` of the one that you mean, or write {key} as a list, whole: it replaces the base's"
+            raise MappingError(message, mend)
         else:
             made[key] = merged(under, value, key) if isinstance(under, dict) else value
     return made
+
+
+def _same_table(under: object, value: object) -> int | None:
+    """Return the place of the one block, of several, whose table this block names."""
+    if not isinstance(under, list) or not isinstance(value, dict) or "from" not in value:
+        return None
+    places = [place for place, one in enumerate(under) if isinstance(one, dict) and one.get("from") == value["from"]]
+    return places[0] if len(places) == 1 else None
 
 
 # Faults of form ------------------------------------------------------------------------------------------------------

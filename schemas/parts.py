@@ -75,10 +75,20 @@ def references(block: Fed) -> dict[str, tuple[Entity, Reference]]:
     }
 
 
-def columns_of(value: AnyValue) -> tuple[str, ...]:
-    """Return the columns that a value is read from."""
+def choices(ref: Reference) -> Iterator[Reference]:
+    """Yield a reference and what stands `otherwise`, in the order in which they are tried."""
+    found: Reference | None = ref
+    while found is not None:
+        yield found
+        found = found.otherwise
+
+
+def columns_of(value: AnyValue | Reference) -> tuple[str, ...]:
+    """Return the columns that a value, or one choice of a reference, is read from."""
     if isinstance(value, Column):
         return (value.column,)
     if isinstance(value, Call):
-        return tuple(one.column for one in value.columns if isinstance(one, Column))
+        return tuple(column for one in value.columns for column in columns_of(one))
+    if isinstance(value, Reference):
+        return (*value.where, *(part for part in value.key if isinstance(part, str)))
     return ()

@@ -14,6 +14,8 @@ Type = Literal[
 ]
 Producer = Literal["agent", "gateway", "bridge"]
 DeletionKind = Literal["delete", "purge", "void"]
+# The id of the sale of deleted lines, tenders and taxes whose rows do not say which sale was theirs.
+UNKNOWN_SALE = ""
 
 
 class Column(Struct, frozen=True):
@@ -255,10 +257,11 @@ class Tax(Change, frozen=True, kw_only=True):
 class Sale(Struct, frozen=True, kw_only=True):
     """What one source transaction said of one sale: its header, or some of its lines, tenders and taxes, or both.
 
-    closed: the template's `closed_when` holds (None: not known here, the header was not sent). expected_lines: where the
-    template names a count. txn_end: the source transaction that carried it ends in this record; false for a snapshot.
+    closed: the template's `closed_when` holds. expected_lines: where the template names a count. None of either: not known
+    here, and what is known stays. txn_end: the source transaction that carried it ends in this record; false for a snapshot.
     live: lines are saved one by one under a live header, so the end of a transaction says nothing.
-    store_id is None where only lines came; they belong to their sale's store.
+    store_id is None where only lines came; they belong to their sale's store. id is UNKNOWN_SALE where deleted lines, tenders
+    and taxes name no sale; nothing else is in it then, and each was in the sale with which it is stored, if it is.
     """
 
     id: str

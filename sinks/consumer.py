@@ -118,7 +118,8 @@ class Sink:
         self._systems.refresh(link, unknown=True)
         self._unlinked.update(self._systems.ids())
         get_logger().info("connected")
-        return _Session(link, topic_id, BatchWriter(link, topic_id, self._systems.get, self._stale_rows))
+        writer = BatchWriter(link, topic_id, self._systems.get, self._stale_rows, self._progress.finished)
+        return _Session(link, topic_id, writer)
 
     def _disconnect(self) -> None:
         if self._session is not None:
@@ -129,10 +130,11 @@ class Sink:
         wanted = self._topic.assigned
         watermarks = self._topic.watermarks(sorted(wanted))
         self._places = load_offsets(session.link, RECORDS.name, session.topic_id, watermarks)
+        # Sales that are due in them may be of systems that were added since we last looked; after their offsets none is unknown.
+        self._systems.refresh(session.link, unknown=True)
         self._gate = sweeps.Gate()
         self._topic.take(self._places)
-        if wanted:
-            get_logger().info("partitions taken", partitions=sorted(wanted))
+        get_logger().info("partitions taken", partitions=sorted(wanted))
 
     def _read(self, session: _Session) -> list[Incoming]:
         messages = self._topic.read()  # (1)
@@ -160,7 +162,9 @@ class Sink:
             more = self._settle(session)
             self._settle_at = now if more else now + sweeps.SETTLE_EVERY_S
         if now >= self._confirmed_at:
-            more = sweeps.delete_confirmed(session.link, session.topic_id, self._places, self._systems.get)
+            more = sweeps.delete_confirmed(
+                session.link, session.topic_id, self._places, self._systems.get, self._progress.finished
+            )
             self._confirmed_at = now if more else now + sweeps.CONFIRMED_EVERY_S
         if now >= self._link_at and self._unlinked:
             sweeps.link_by_sku(session.link, filter(None, map(self._systems.get, self._unlinked)))

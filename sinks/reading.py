@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, Literal
 
-from schemas.records import Change, DeletionKind, End, Movement, Sale, SaleHeader, Stock
+from schemas.records import UNKNOWN_SALE, Change, DeletionKind, End, Movement, Sale, SaleHeader, Stock
 from sinks.incoming import Incoming
 from sinks.refused import Refused, UnknownStoreError, passed_on, refuse, refuse_whole
 from sinks.systems import Owner
@@ -49,12 +49,14 @@ class Said:
     """What a record, or a batch of them, says.
 
     touched: (tenant, sale) → how it was touched last. removed: the sales of which a line, tender or tax went.
-    by_movements: systems whose levels are sums. older: (table, system) of rows from before the system's present epoch.
+    unplaced: id → how, of deleted parts that do not say which sale was theirs. by_movements: systems whose levels are
+    sums. older: tables with rows from before the system's present epoch.
     """
 
     units: list[Unit] = field(default_factory=list)
     touched: dict[SaleKey, Touch] = field(default_factory=dict)
     removed: set[SaleKey] = field(default_factory=set)
+    unplaced: dict[str, Touch] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     ends: list[Ended] = field(default_factory=list)
     systems: set[str] = field(default_factory=set)
@@ -67,6 +69,7 @@ class Said:
         for key, how in later.touched.items():
             self.touch(key, how)
         self.removed |= later.removed
+        self.unplaced |= later.unplaced
         self.refused += later.refused
         self.ends += later.ends
         self.systems |= later.systems
@@ -141,9 +144,14 @@ class _Reading:
     def sale(self, sale: Sale) -> None:
         if sale.header is not None and self._has_store(SALES, sale.header, sale.store_id):
             self._header(sale.header, sale)
+        named = {} if sale.id == UNKNOWN_SALE else {"sale_id": sale.id}
         for table, parts in ((SALE_ITEMS, sale.lines), (SALE_PAYMENTS, sale.payments), (SALE_TAXES, sale.taxes)):
             for part in parts:
-                self.take(table, part, sale_id=sale.id)
+                self.take(table, part, **named)
+        if not named:
+            how = self._how(sale)
+            self.out.unplaced.update((part.id, how) for part in chain(sale.lines, sale.payments, sale.taxes))
+            return
         key = (self._owner.tenant_id, sale.id)
         if any(part.op == "delete" for part in chain(sale.lines, sale.payments, sale.taxes)):
             self.out.removed.add(key)
@@ -172,10 +180,9 @@ class _Reading:
             header,
             store_id=sale.store_id,
             has_header=True,
-            closed=bool(sale.closed),
-            expected_lines=sale.expected_lines,
             is_snapshot=header.snapshot,
             partition=partition,
+            **_known(sale),
             **_voided(header),
         )
 
@@ -198,6 +205,12 @@ class _Reading:
             since=end.since.value if end.since else None,
             deletions={deletion.entity: deletion.kind for deletion in end.deletions},
         )
+
+
+def _known(sale: Sale) -> dict[str, Any]:
+    """What a header's row does not say of the document (None) stays as it is known, as a column that was not sent does."""
+    said = {"closed": sale.closed, "expected_lines": sale.expected_lines}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _voided(header: SaleHeader) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _PART = {
 # A line's product: the one it is linked with, or else the first that has its SKU today.
 _LINE = {
     "product_id": "coalesce(linked.id, found.id)::text",
+    "sku": "coalesce(i.sku, linked.sku)",
     "name": "coalesce(i.name, linked.name, found.name)",
 }
 _PRODUCT = """

@@ -75,7 +75,8 @@ class StoredSale(Struct, frozen=True):
     """A sale with all its parts, also those that went.
 
     purged: the POS archived it; deleted: it is gone. found_original_id: the one document of the store that has the number
-    which a return names. announced_*: of what was announced last, None before.
+    which a return names. left_*: the newest of a part that moved to another sale. announced_*: of what was announced last,
+    None before.
     """
 
     tenant_id: str
@@ -122,6 +123,8 @@ class StoredSale(Struct, frozen=True):
     announced_revision: int | None
     announced_hash: bytes | None
     announced_as: AnnouncedAs | None
+    left_version: int | None = None
+    left_revision: int | None = None
     lines: tuple[StoredLine, ...] = ()
     payments: tuple[StoredPayment, ...] = ()
     taxes: tuple[StoredTax, ...] = ()
@@ -158,8 +161,8 @@ class StoredSale(Struct, frozen=True):
         """Return the greatest version and the greatest mapping revision of header and parts, also of those that went."""
         parts = self.parts()
         return (
-            max([self.version, *(part.version for part in parts)]),
-            max([self.mapping_revision, *(part.mapping_revision for part in parts)]),
+            max([self.version, self.left_version or 0, *(part.version for part in parts)]),
+            max([self.mapping_revision, self.left_revision or 0, *(part.mapping_revision for part in parts)]),
         )
 
     def removed_for(self) -> float | None:

@@ -99,11 +99,15 @@ def settle(
 
 
 def delete_confirmed(
-    link: Link, topic_id: str, places: Mapping[int, int], owner_of: Callable[[str], Owner | None]
+    link: Link,
+    topic_id: str,
+    places: Mapping[int, int],
+    owner_of: Callable[[str], Owner | None],
+    moved: Callable[[], None],
 ) -> bool:
     """Do the first of the deletes that a person confirmed, in one transaction that holds the partition's offset.
 
-    False where there is none. Rows that came meanwhile have newer versions and stay. Raises FencedError as `settle`.
+    False where there is none. moved: as in `snapshot_ends.delete`. Rows that came meanwhile have newer versions and stay. Raises FencedError as `settle`.
     """
     with link.transaction():
         row = link.execute(_CONFIRMED, [list(places)]).fetchone()
@@ -115,7 +119,7 @@ def delete_confirmed(
         if owner is None:
             return False
         deletions = dict(zip(entities, kinds, strict=True))
-        delete(link, Gone(tenant_id, system_id, table, first_version, since, deletions), owner)
+        delete(link, Gone(tenant_id, system_id, table, first_version, since, deletions), owner, moved)
         link.execute(_DONE, [tenant_id, ident])
     return True
 

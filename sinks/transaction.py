@@ -9,6 +9,7 @@ from fluxion.clock import SystemClock
 from sinks import faults
 from sinks.announcements import announce, take_out_of_open
 from sinks.incoming import Incoming
+from sinks.left import concerned_by, remember_left, wait_for_end
 from sinks.levels import levels_of, recompute
 from sinks.offsets import advance
 from sinks.reading import Said, said_by
@@ -16,7 +17,7 @@ from sinks.refused import Refused, refuse, refuse_whole, set_aside
 from sinks.snapshot_ends import take_ends
 from sinks.stale import StaleRows
 from sinks.systems import Owner
-from sinks.tables import STOCK_MOVEMENTS, TABLES, Link, Table, Unit, rounds
+from sinks.tables import STOCK_MOVEMENTS, TABLES, Left, Link, Table, Unit, rounds
 
 _BY_NAME = {table.name: table for table in TABLES}
 
@@ -28,15 +29,21 @@ where id = any(%s::uuid[]) and (last_sync_at is null or last_sync_at < now() - i
 
 
 class BatchWriter:
-    """Writes batches on one connection. `owner_of` answers from a copy of the registry."""
+    """Writes batches on one connection. `owner_of` answers from a copy of the registry; `moved`: see `snapshot_ends.delete`."""
 
     def __init__(
-        self, link: Link, topic_id: str, owner_of: Callable[[str], Owner | None], stale_rows: StaleRows
+        self,
+        link: Link,
+        topic_id: str,
+        owner_of: Callable[[str], Owner | None],
+        stale_rows: StaleRows,
+        moved: Callable[[], None],
     ) -> None:
         self._link = link
         self._topic_id = topic_id
         self._owner_of = owner_of
         self._stale_rows = stale_rows
+        self._moved = moved
         with link.transaction():
             for table in TABLES:
                 table.make_stage(link)
@@ -103,10 +110,13 @@ class BatchWriter:
         with self._link.transaction():  # (4)
             advance(self._link, self._topic_id, places, moved)  # (5)
             refused = [*said.refused, *upsert(writing)]  # (6), (7)
-            take_ends(self._link, said.ends)
-            if said.removed:
-                take_out_of_open(self._link, said.removed)
-            announce(self._link, said.touched, self._owner_of)  # (8)
+            concerned = concerned_by(said, writing.left)
+            remember_left(self._link, writing.left)
+            wait_for_end(self._link, concerned.reread)
+            take_ends(self._link, said.ends, self._moved)
+            if concerned.removed:
+                take_out_of_open(self._link, concerned.removed)
+            announce(self._link, concerned.touched, self._owner_of)  # (8)
             set_aside(self._link, refused)
             if said.systems:
                 self._link.execute(_SYNCED, [sorted(said.systems)])
@@ -129,11 +139,12 @@ def _measure(batch: Sequence[Incoming], refused: Sequence[Refused]) -> None:
 
 
 class _Writing:
-    """(6) and (7) of one transaction. stale: (system, rows) that met rows of a newer epoch."""
+    """(6) and (7) of one transaction. stale: (system, rows) that met rows of a newer epoch. left: see `Table.write`."""
 
     def __init__(self, link: Link, said: Said) -> None:
         self._link = link
         self._said = said
+        self.left: list[Left] = []
         self.stale: list[tuple[str, int]] = []
 
     def together(self, in_rounds: Iterable[list[Unit]]) -> list[Refused]:
@@ -170,7 +181,7 @@ class _Writing:
     def _write(self, table: Table, units: list[Unit]) -> None:
         summed = [unit for unit in units if unit.system_id in self._said.by_movements] if self._has_sums(table) else []
         levels = levels_of(self._link, summed) if summed else set()  # a movement may leave one level for another
-        table.write(self._link, units)
+        self.left += table.write(self._link, units)
         if summed:
             recompute(self._link, levels | levels_of(self._link, summed))
         if table.name in self._said.older:

@@ -40,7 +40,8 @@ from stream_processors.worknote import WorkNote
 
 GROUP = "fluxion-processor"
 BATCH_SECONDS = 0.01
-KAFKA_TIMEOUT_S = 5.0
+# SIGTERM is heard only between two tries.
+KAFKA_TIMEOUT_S = 2.0
 # Change sets are up to 512 KiB each; what waits in memory must stay small.
 BUFFERED_EVENTS = 128
 # Faust and aiokafka take a minute to stop when Kafka is down; a supervisor does not wait that long.
@@ -201,12 +202,15 @@ def _execute(worker: faust.Worker) -> int:
     threading.excepthook = _say_thread_ended
     try:
         worker.execute_from_commandline()
-    except SystemExit as end:
-        if end.code in {None, 0}:
-            return 0
-        reason = f"Faust ends with status {end.code}"
-    except Exception as fault:  # noqa: BLE001 -- it is logged, and the supervisor starts the next worker
-        reason = f"{type(fault).__name__}: {fault}"
+    except (SystemExit, Exception) as end:  # noqa: BLE001 -- it is logged, and the supervisor starts the next worker
+        return _status_after(end)
+
+
+def _status_after(end: BaseException) -> int:
+    """Return the exit status that follows from how Faust ended."""
+    if isinstance(end, SystemExit) and end.code in {None, 0}:
+        return 0
+    reason = f"Faust ends with status {end.code}" if isinstance(end, SystemExit) else f"{type(end).__name__}: {end}"
     get_logger().error("worker ends, to be started again", reason=reason)
     return RESTART_ME
 

@@ -41,23 +41,11 @@ class Sent:
     def keys(self, columns: tuple[str | Constant, ...], place: str) -> Keys:
         """Return what reads these columns as a key: None where one of them is null or blank."""
         fixed = {index: plain(part.value) for index, part in enumerate(columns) if isinstance(part, Constant)}
-        at = [self.at(column, place)[0] for column in columns if isinstance(column, str)]
-        if fixed:
-            return _with_constants(fixed, at, len(columns))
-        if len(at) == 1:
-            (only,) = at
-
-            def one(cells: Cells) -> tuple[str, ...] | None:
-                cell = cells[only]
-                return (word,) if cell is not None and (word := cell.rstrip()) else None
-
-            return one
-
-        def several(cells: Cells) -> tuple[str, ...] | None:
-            words = tuple((cells[index] or "").rstrip() for index in at)
-            return words if all(words) else None
-
-        return several
+        found = [self.at(column, place) for column in columns if isinstance(column, str)]
+        at = [index for index, _ in found]
+        if any(kind == "float" for _, kind in found):
+            return _with_floats([index for index, kind in found if kind == "float"], _of_key(fixed, at, len(columns)))
+        return _of_key(fixed, at, len(columns))
 
     def matches(self, where: Where, place: str) -> Holds:
         """Return what tells whether a row meets every condition; NULL meets none."""
@@ -81,6 +69,38 @@ def always(_cells: Cells) -> bool:
 def plain(value: Scalar) -> str:
     """Write a template's constant as canonical text: booleans are 0 and 1 there."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _of_key(fixed: dict[int, str], at: list[int], count: int) -> Keys:
+    if fixed:
+        return _with_constants(fixed, at, count)
+    if len(at) == 1:
+        (only,) = at
+
+        def one(cells: Cells) -> tuple[str, ...] | None:
+            cell = cells[only]
+            return (word,) if cell is not None and (word := cell.rstrip()) else None
+
+        return one
+
+    def several(cells: Cells) -> tuple[str, ...] | None:
+        words = tuple((cells[index] or "").rstrip() for index in at)
+        return words if all(words) else None
+
+    return several
+
+
+def _with_floats(floats: list[int], read: Keys) -> Keys:
+    """Read a key of which some columns are floats: 123.0 there is the 123 of another table's integer."""
+
+    def plainly(cells: Cells) -> tuple[str, ...] | None:
+        cells = list(cells)
+        for index in floats:
+            cell = cells[index]
+            cells[index] = None if cell is None else parsers.float_text(cell)
+        return read(cells)
+
+    return plainly
 
 
 def _with_constants(fixed: dict[int, str], at: list[int], count: int) -> Keys:

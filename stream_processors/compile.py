@@ -2,7 +2,7 @@
 
 Where several blocks feed one entity from one table, the first whose `where` holds takes the row; a row that none takes is
 a delete for op u and d, and skipped for c and r. What a layout cannot serve fails row by row: a deleted row needs no more
-than its key, and an entity that lacks a column leaves the table's other entities alone.
+than its own key, and an entity that lacks a column leaves the table's other entities alone.
 """
 
 from collections.abc import Callable
@@ -162,7 +162,7 @@ def _delete(context: Context, sent: Sent, part: Part) -> Delete:
             return Draft(index, entity, own, external, {}, deletion=kind)
 
         return delete
-    sale, live = context.sale_of(sent, part), part.sale is not None and part.sale.lines_saved == "live"
+    sale, live = context.sale_if_known(sent, part), part.sale is not None and part.sale.lines_saved == "live"
 
     def delete_of_sale(cells: Cells, index: int, own: str, external: str, kind: DeletionKind) -> Draft:
         return Draft(index, entity, own, external, {}, deletion=kind, sale_id=sale(cells), live=live)

@@ -33,8 +33,8 @@ class Draft(Struct, frozen=True):
 
     row: index into the change set's rows. values: field → value, only fields that were sent; never changed in place.
     unsent: fields that the template maps but the row's layout lacks. deletion: what a deleted row means, None for one that
-    is there. sale_id: of a line, a tender or a tax; store_id, closed, expected_lines: of a sale's header. live: see
-    `records.Sale`.
+    is there. sale_id: of a line, a tender or a tax, UNKNOWN_SALE where a deleted one does not say; store_id, closed,
+    expected_lines: of a sale's header. live: see `records.Sale`.
     """
 
     row: int

@@ -90,7 +90,9 @@ def _parser(name: str, kind: Kind, value: Column, column_type: Type, sent: Sent)
         read = moments.parse_day(value.format) if kind == "day" else moments.parse_time(value.format)
         no_date = NO_DATE if kind == "day" else "\0"
         return lambda cell: None if not cell.strip() or cell.startswith(no_date) else read(cell)
-    return parsers.boolean if kind == "boolean" else parsers.text
+    if kind == "boolean":
+        return parsers.number_boolean if column_type in {"float", "decimal"} else parsers.boolean
+    return parsers.float_text if column_type == "float" else parsers.text
 
 
 def _alike(column_type: Type) -> Callable[[str], str]:
@@ -130,7 +132,9 @@ def _called(name: str, value: Call, sent: Sent) -> Get:
     return lambda cells: run(*[get(cells) for get in gets])
 
 
-def _argument(name: str, kind: Kind, argument: Column | Constant, sent: Sent) -> Get:
+def _argument(name: str, kind: Kind, argument: AnyValue, sent: Sent) -> Get:
+    if isinstance(argument, Call):
+        return _called(name, argument, sent)
     if isinstance(argument, Constant):
         # A separator is blank on purpose, so it is not stripped.
         fixed = plain(argument.value) if kind == "text" else _constant(name, kind, argument.value)

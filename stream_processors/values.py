@@ -5,7 +5,7 @@ Every parser takes text and returns text (or a boolean) and raises ValueError wi
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from schemas.records import Type
 
@@ -25,9 +25,29 @@ def text(value: str) -> str | None:
     return value.strip() or None
 
 
+# What a double holds of any decimal number (DBL_DIG); further digits are the noise of its arithmetic.
+_OF_A_DOUBLE = Context(prec=15, rounding=ROUND_HALF_EVEN)
+
+
 def float_number(value: str) -> str | None:
-    """Write a shortest round-trip float ("1e-07") as a plain decimal. NaN and Infinity pass; `validate` refuses them."""
-    return format(Decimal(value), "f")
+    """Write a float's shortest text ("1e-07") as a plain decimal of 15 digits: 0.30000000000000004 is 0.3, and 1.0 is 1.
+
+    NaN and Infinity pass; `validate` refuses them.
+    """
+    return _plainly(_OF_A_DOUBLE.plus(Decimal(value)))
+
+
+def float_text(value: str) -> str:
+    """Write a number that stands in a float column, such as a document's number, as text: 123.0 is "123"."""
+    try:
+        return _plainly(Decimal(value))
+    except ArithmeticError:
+        return value.strip()
+
+
+def _plainly(number: Decimal) -> str:
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def money(style: str | None) -> Parse:
@@ -73,6 +93,11 @@ def boolean(value: str) -> bool | None:
         return None
     msg = f"{value!r} is neither yes nor no"
     raise ValueError(msg)
+
+
+def number_boolean(value: str) -> bool | None:
+    """Read a number that says yes or no: 1.0, as float and decimal columns hold it, is 1."""
+    return boolean(float_text(value))
 
 
 def comparable(kind: Type) -> Callable[[str], str]:

@@ -9,7 +9,7 @@ from sinks.tables.sales import SALES
 from sinks.tables.stock_levels import STOCK_LEVELS
 from sinks.tables.stock_movements import STOCK_MOVEMENTS
 from sinks.tables.suppliers import SUPPLIERS
-from sinks.tables.table import Link, Table, Unit, fold, rounds
+from sinks.tables.table import Left, Link, Table, Unit, fold, rounds
 
 # What belongs to a sale and has a `sale_id`.
 PARTS_OF_SALES = (SALE_ITEMS, SALE_PAYMENTS, SALE_TAXES)
@@ -27,6 +27,7 @@ __all__ = [
     "STOCK_MOVEMENTS",
     "SUPPLIERS",
     "TABLES",
+    "Left",
     "Link",
     "Table",
     "Unit",

@@ -24,6 +24,7 @@ SALE_ITEMS = Table(
         "unit_cost": "fluxion.amount",
         "returned_quantity": "fluxion.amount",
         "kit_parent": "text",
+        "warnings": "text[]",
     },
     deleted="purge",
     marks=("purged_at", "deleted_at"),

@@ -14,6 +14,7 @@ SALE_PAYMENTS = Table(
         "amount_base": "fluxion.amount",
         "igtf": "fluxion.amount",
         "reference": "text",
+        "warnings": "text[]",
     },
     deleted="purge",
     marks=("purged_at", "deleted_at"),

@@ -11,6 +11,7 @@ SALE_TAXES = Table(
         "rate": "fluxion.amount",
         "base": "fluxion.amount",
         "amount": "fluxion.amount",
+        "warnings": "text[]",
     },
     deleted="purge",
     marks=("purged_at", "deleted_at"),

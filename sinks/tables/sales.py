@@ -1,4 +1,4 @@
-"""fluxion.sales: the headers. `closed`, `expected_lines` and the store are said together with a header."""
+"""fluxion.sales: the headers. The store is said together with a header, `closed` and `expected_lines` where it knows them."""
 
 from sinks.tables.table import Table
 

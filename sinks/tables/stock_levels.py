@@ -5,6 +5,6 @@ from sinks.tables.table import Table
 STOCK_LEVELS = Table(
     "fluxion.stock_levels",
     "stock",
-    {"store_id": "uuid", "product_id": "uuid", "quantity": "fluxion.amount"},
+    {"store_id": "uuid", "product_id": "uuid", "quantity": "fluxion.amount", "warnings": "text[]"},
     renamed={"product_ref": "product_id"},
 )

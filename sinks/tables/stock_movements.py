@@ -13,6 +13,7 @@ STOCK_MOVEMENTS = Table(
         "quantity": "fluxion.amount",
         "reference": "text",
         "occurred_at": "fluxion.moment",
+        "warnings": "text[]",
     },
     renamed={"product_ref": "product_id"},
     follows=PRODUCT_FOLLOWS_SKU,

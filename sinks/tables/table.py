@@ -50,6 +50,18 @@ class Unit:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A part that left the sale `was`: it is in the sale `now`, or it was deleted by a row that names no sale (None)."""
+
+    tenant_id: str
+    id: str
+    was: str
+    now: str | None
+    version: int
+    mapping_revision: int
+
+
 @dataclass(frozen=True)
 class Table:
     """A table that units are written to.
@@ -68,6 +80,11 @@ class Table:
     renamed: Mapping[str, str] = field(default_factory=dict)
     follows: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     cached: bool = False
+
+    @property
+    def of_sales(self) -> bool:
+        """Whether its rows are parts of sales."""
+        return "sale_id" in self.columns
 
     @property
     def stage(self) -> str:
@@ -105,8 +122,12 @@ class Table:
         columns = ", ".join(f"{name} {kind}" for name, kind in {**_STAGED_FIRST, **self.columns}.items())
         link.execute(f"create temp table {self.stage} ({columns}) on commit delete rows".encode())
 
-    def write(self, link: Link, units: Iterable[Unit]) -> None:
-        """Stage the units, at most one a row, and upsert them where they are newer than what stands there."""
+    def write(self, link: Link, units: Iterable[Unit]) -> list[Left]:
+        """Stage the units, at most one a row, and upsert them where they are newer than what stands there.
+
+        Return which parts of sales left a sale that their own unit does not name.
+        """
+        left: list[Left] = []
         with link.cursor() as cursor:
             for part, (names, group) in enumerate(by_fields(units).items()):
                 columns = sql.SQL(", ").join(map(sql.Identifier, [*_STAGED_FIRST, *names]))
@@ -115,6 +136,9 @@ class Table:
                     for unit in group:
                         copy.write_row(_staged(part, unit, names))
                 cursor.execute(self._upsert(names).encode(), [part])
+                if self.of_sales:
+                    left += [Left(*row) for row in cursor]
+        return left
 
     def stale(self, link: Link) -> list[tuple[str, int]]:
         """Return (system, rows) of what `write` has staged and that met rows of a newer epoch, so it was not applied."""
@@ -134,6 +158,8 @@ class Table:
             + ", ".join([*map(_moved, ["version", "mapping_revision", *names]), *self._marked(), *self._follows(names)])
             + " where (t.version, t.mapping_revision) < (excluded.version, excluded.mapping_revision)"
         )
+        if self.of_sales:
+            return self._with_left(statement, placed="sale_id" in names)
         return self._with_cache(statement) if self.cached else statement
 
     def _marked(self) -> list[str]:
@@ -145,6 +171,17 @@ class Table:
 
     def _follows(self, names: Sequence[str]) -> list[str]:
         return [rule for column, (source, rule) in self.follows.items() if source in names and column not in names]
+
+    def _with_left(self, statement: str, *, placed: bool) -> str:
+        """Beside the statement the table still reads as before it; a row that was inserted, not updated, has no xmax."""
+        of_which = " and was is distinct from sale_id" if placed else ""
+        return (
+            f"with written as ({statement} returning t.tenant_id, t.id, t.sale_id, t.version, t.mapping_revision,"  # noqa: S608 -- only our own constants
+            " t.xmax = 0 as fresh), stood as (select w.*, (select o.sale_id"
+            f" from {self.name} o where o.tenant_id = w.tenant_id and o.id = w.id) as was from written w where not w.fresh)"
+            f" select tenant_id::text, id::text, was::text, {'sale_id::text' if placed else 'null'}, version,"
+            f" mapping_revision from stood where was is not null{of_which}"
+        )
 
     def _with_cache(self, statement: str) -> str:
         """A row that was inserted, not updated, has no xmax."""

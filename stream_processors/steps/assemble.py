@@ -49,7 +49,7 @@ def assemble(mapped: Mapped) -> CanonicalSet:
             made[draft.entity].append(change)
             continue
         row = change_set.rows[draft.row]
-        key = (row.txn, draft.sale_id or draft.id)
+        key = (row.txn, draft.id if draft.sale_id is None else draft.sale_id)
         sale = sales.get(key)
         if sale is None:
             sale = sales[key] = _Sale(whole=row.op != "r" and ends_here(row.txn, change_set))

@@ -1,7 +1,7 @@
 """map: rows to drafts by the template's closures, compiled once for each layout."""
 
 from datetime import time
-from typing import Final
+from typing import Final, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -108,9 +108,8 @@ def deletions(template: Template) -> dict[str, list[Deletion]]:
     found: dict[str, dict[str, Deletion]] = {}
     for part in parts(template):
         # A tender in the header's row goes with the header.
-        block = part.sale if part.ordinal is not None else part.block
-        if isinstance(block, Block):
-            found.setdefault(part.table, {}).setdefault(part.entity, Deletion(part.entity, block.deleted))
+        block = cast("Block", part.sale if part.ordinal is not None else part.block)
+        found.setdefault(part.table, {}).setdefault(part.entity, Deletion(part.entity, block.deleted))
     return {table: list(by_entity.values()) for table, by_entity in found.items()}
 
 

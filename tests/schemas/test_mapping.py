@@ -71,10 +71,10 @@ def test_a_name_and_a_column_in_short_form_read_as_in_full() -> None:
 
 def test_every_fault_of_form_is_said_at_once() -> None:
     said = refusal(
-        changed(product__selling_prise="x", sale__lines__sku=None, sale__total={"column": "a", "optinal": 1})
+        changed(product__selling_prise="x", sale__lines__quantity=None, sale__total={"column": "a", "optinal": 1})
     )
     assert "product.0.selling_prise is not known, did you mean 'selling_price'?" in said
-    assert "sale.0.lines.sku is missing" in said
+    assert "sale.0.lines.quantity is missing" in said
     assert "sale.0.total.optinal is not known, did you mean 'optional'?" in said
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from fluxion.clock import SystemClock
 from fluxion.postgres import SINK, connect
+from fluxion.progress import Progress
 from schemas.records import CanonicalSet
 from schemas.topics import RECORDS
 from sinks import sweeps
@@ -23,17 +24,22 @@ class Desk:
     def __init__(self, shop: OpenShop) -> None:
         self.open = shop
         self.shop = shop.shop
-        self._topic_id = str(uuid.uuid4())
-        self._link = connect(shop.dsn, SINK)
+        self.topic_id = str(uuid.uuid4())
         self._systems = Systems(SystemClock())
         self._places = {PARTITION: 0}
-        with self._link.transaction():
-            self._link.execute(
-                "insert into pos_integration.stream_offsets (topic, topic_id, partition, next) values ('desk', %s, %s, 0)",
-                [self._topic_id, PARTITION],
-            )
+        self.progress = Progress(SystemClock())
+        shop.link.execute(
+            "insert into pos_integration.stream_offsets (topic, topic_id, partition, next) values ('desk', %s, %s, 0)",
+            [self.topic_id, PARTITION],
+        )
+        self.connect()
+
+    def connect(self) -> None:
+        """Open a connection, as a sink does that lost its own."""
+        self._link = connect(self.open.dsn, SINK)
         self.refresh()
-        self._writer = BatchWriter(self._link, self._topic_id, self._systems.get, StaleRows(SystemClock()))
+        stale_rows, moved = StaleRows(SystemClock()), self.progress.finished
+        self._writer = BatchWriter(self._link, self.topic_id, self._systems.get, stale_rows, moved)
 
     def refresh(self) -> None:
         self._systems.refresh(self._link, unknown=True)
@@ -60,7 +66,7 @@ class Desk:
             for move in moves:
                 self._link.execute(f"{move} where tenant_id = %s".encode(), [seconds, self.shop.tenant])
             ((now,),) = self._link.execute("select clock_timestamp()").fetchall()
-        while sweeps.settle(self._link, self._topic_id, self._places, {PARTITION: now}, self._systems.get):
+        while sweeps.settle(self._link, self.topic_id, self._places, {PARTITION: now}, self._systems.get):
             pass
 
     def confirm(self) -> None:
@@ -68,7 +74,8 @@ class Desk:
         with connect(self.open.dsn, "fluxion_app") as link:
             link.execute("select set_config('fluxion.tenant_id', %s, true)", [self.shop.tenant])
             link.execute("update pos_integration.pending_deletes set confirmed_at = now(), confirmed_by = 'ana'")
-        while sweeps.delete_confirmed(self._link, self._topic_id, self._places, self._systems.get):
+        moved = self.progress.finished
+        while sweeps.delete_confirmed(self._link, self.topic_id, self._places, self._systems.get, moved):
             pass
 
     def link_by_sku(self) -> None:

@@ -133,6 +133,7 @@ OTHER = Decimal(12)
         (BEFORE, [], "silent"),
         (replace(BEFORE, is_snapshot=False), ["sale_created"], "standing"),
         (replace(BEFORE, sold_at=REGISTERED.replace(hour=0), sold_at_precision="date"), ["sale_created"], "standing"),
+        (replace(BEFORE, sold_at=None), ["sale_created"], "standing"),  # (nobody knows that it is old)
         (after(BEFORE), [], "silent"),
         (after(BEFORE, total=OTHER, version=20, is_snapshot=False), ["sale_created", "sale_corrected"], "standing"),
         (after(BEFORE, total=OTHER, version=20), ["sale_created", "sale_corrected"], "standing"),

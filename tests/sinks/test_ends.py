@@ -73,6 +73,19 @@ def test_too_many_wait_for_a_person_and_a_newer_end_takes_their_place(desk: Desk
     assert gone(desk) == [f"{number:03}" for number in range(60, 100) if number != 90]
 
 
+def test_every_page_that_an_end_or_a_person_deletes_is_progress(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_ends, "PAGE", 2)
+    mine = desk.shop
+    products(desk, range(10))
+    desk.write(mine.record(ends=[mine.end("product", next_version(desk), "delete")]))
+    assert (len(gone(desk)), desk.progress.count) == (10, 6)
+    products(desk, range(100, 140))
+    desk.write(mine.record(ends=[mine.end("product", next_version(desk), "delete")]))
+    assert (len(gone(desk)), desk.progress.count) == (10, 6)
+    desk.confirm()
+    assert (len(gone(desk)), desk.progress.count) == (50, 6 + 21)
+
+
 def test_an_end_that_finds_everything_takes_away_what_was_pending(desk: Desk) -> None:
     mine = desk.shop
     products(desk, range(30))

@@ -41,6 +41,33 @@ def test_what_a_processor_refused_keeps_what_a_retry_needs(desk: Desk) -> None:
     assert desk.rows(REFUSED) == [("INVALID_VALUE", 1, 5, True, None, '{"rows": []}')]
 
 
+def test_a_whole_record_that_did_not_come_in_base64_is_kept_as_it_came(desk: Desk) -> None:
+    whole = refused_by_processor(external_table=None, external_id=None, version=None, raw="no base64!")
+    desk.write(desk.shop.record(quarantined=[whole]))
+    assert desk.rows("select raw from pos_integration.quarantine where tenant_id = :tenant") == [(b"no base64!",)]
+
+
+def test_a_record_under_a_key_that_is_no_id_is_nobodys(desk: Desk) -> None:
+    mine = desk.shop
+    key = f"no id {mine.tenant}"
+    desk.write(replace(mine.record(), system_id=key), mine.record(products=[mine.product(1)]))
+    said = "select code, pos_system_id::text from pos_integration.quarantine where message like"
+    assert desk.rows(f"{said} '%{key}%' and tenant_id = '{NOBODY}'") == [("UNKNOWN_SYSTEM", NOBODY)]
+    assert desk.rows("select external_id from fluxion.products where tenant_id = :tenant") == [("1",)]
+
+
+def test_a_record_that_is_refused_although_no_row_of_it_is_goes_to_quarantine_whole(desk: Desk) -> None:
+    mine = desk.shop
+    bad = mine.record(products=[mine.product(1)], ends=[mine.end("sale", 1, "purge", since="some day")])
+    desk.write(mine.record(products=[mine.product(2)]), bad, mine.record(products=[mine.product(3)]))
+    found = desk.rows("select code, external_table, message from pos_integration.quarantine where tenant_id = :tenant")
+    assert [(code, table, "some day" in message) for code, table, message in found] == [("ROW_REFUSED", None, True)]
+    assert desk.rows("select external_id from fluxion.products where tenant_id = :tenant order by 1") == [
+        ("2",),
+        ("3",),
+    ]
+
+
 @pytest.mark.parametrize(
     ("resolution", "replayed", "left"),
     [("retried", True, None), ("retried", False, "retried"), ("discarded", True, "discarded")],

@@ -1,5 +1,6 @@
 """The relay against real Kafka and PostgreSQL, in threads of the test's own process."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,14 +11,18 @@ import pytest
 from fluxion import kafka
 from fluxion.clock import SystemClock
 from fluxion.errors import ConfigurationError
+from fluxion.progress import Progress
 from fluxion.schema_registry import SchemaRegistry
 from schemas.events import SaleEvent
 from schemas.identity import event_id
+from sinks import outbox
 from sinks.cli import sale_encoder
 from sinks.outbox import Relay
 from tests.conftest import Cloud
 from tests.sinks.conftest import SinkHere
+from tests.sinks.desk import Desk
 from tests.sinks.events import EventReader
+from tests.sinks.locks import cut
 from tests.sinks.shop import OpenShop
 
 UNPUBLISHED = "select count(*) from pos_integration.outbox where tenant_id = :tenant and published_at is null"
@@ -141,3 +146,61 @@ def test_a_topic_that_the_relay_does_not_know_stops_it_and_loses_nothing(
         shop.link.execute(rename, ["fluxion.sale_events.v1", mine.tenant])
     with running(relay()):
         assert published(shop)
+
+
+def test_an_event_that_kafka_refuses_stops_the_relay_and_is_not_noted(
+    cloud: Cloud, desk: Desk, relay: Callable[[], Relay]
+) -> None:
+    desk.sales(desk.shop.sale(1))
+    encode = sale_encoder(SchemaRegistry(cloud.stack.registry))
+
+    def too_large(topic: str, event: SaleEvent) -> bytes:
+        mine = event.tenant_id == desk.shop.tenant
+        return os.urandom(kafka.MAX_MESSAGE_BYTES + 1024) if mine else encode(topic, event)
+
+    limits = {"message.timeout.ms": 0, "message.max.bytes": 4 * kafka.MAX_MESSAGE_BYTES}
+    producer = kafka.producer(cloud.stack.kafka, **limits)
+    with pytest.raises(ConfigurationError, match="Kafka refuses an event"):
+        Relay(cloud.stack.postgres, producer, too_large, SystemClock()).run(lambda: False)
+    assert desk.open.one(UNPUBLISHED) == 1
+    with running(relay()):
+        assert published(desk.open)
+
+
+class Hasty(SystemClock):
+    """A clock on which two seconds go by between two looks."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 2.0
+        return self._now
+
+
+def test_a_kafka_that_does_not_acknowledge_is_waited_for_by_name_and_nothing_is_noted(cloud: Cloud, desk: Desk) -> None:
+    desk.sales(desk.shop.sale(1))
+    clock = Hasty()
+    progress = Progress(clock)
+    producer = kafka.producer("127.0.0.1:1", **{"message.timeout.ms": 0, "log_level": 0})
+    encode = sale_encoder(SchemaRegistry(cloud.stack.registry))
+    Relay(cloud.stack.postgres, producer, encode, clock, progress).run(lambda: progress.wait is not None)
+    producer.purge()
+    assert progress.wait is not None
+    assert progress.wait.dependency == "Kafka"
+    assert "events are not acknowledged yet" in progress.wait.reason
+    assert desk.open.one(UNPUBLISHED) == 1
+
+
+def test_a_relay_that_lost_its_connection_goes_on_publishing(
+    desk: Desk, relay: Callable[[], Relay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "RETRY_S", 0.05)
+    holder = "select pid from pg_locks where locktype = 'advisory' and granted and objid = 4203002"
+    with running(relay()):
+        desk.sales(desk.shop.sale(1))
+        assert published(desk.open)
+        cut(desk.open.dsn, desk.open.one(holder))
+        desk.sales(desk.shop.sale(2))
+        assert published(desk.open)
+    assert [event.value.sale.external_id for event in EventReader(desk.open).read()] == ["1", "2"]

@@ -11,6 +11,7 @@ import pytest
 from fluxion.errors import FencedError, TopicReplacedError
 from fluxion.postgres import SINK, connect
 from schemas.records import End, Quarantined, Sale
+from sinks import sweeps
 from sinks.refused import NOBODY
 from tests.sinks.conftest import SinkHere
 from tests.sinks.shop import OpenShop
@@ -230,7 +231,8 @@ def test_a_snapshot_is_judged_at_its_end(shop: OpenShop, sink: SinkHere) -> None
     ]
 
 
-def test_lines_are_linked_with_products_by_sku(shop: OpenShop, sink: SinkHere) -> None:
+def test_lines_are_linked_with_products_by_sku(shop: OpenShop, sink: SinkHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "LINK_EVERY_S", 0.2)
     mine = shop.shop
     shop.send(mine.record(sales=[mine.sale(1, lines=2)]), mine.record(products=[mine.product(1)]))
     linked = "select sku, product_id::text from fluxion.sale_items where tenant_id = :tenant and product_id is not null"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -106,6 +107,34 @@ def test_a_sales_history_in_any_batches_ends_in_its_last_state(open_desk: Callab
     desk.pass_time(100)
     assert (desk.types(), rows(desk)) == (types, found)
     _end(desk)
+
+
+STANDS = "select closed, expected_lines, total::text, number from fluxion.sales where tenant_id = :tenant"
+
+
+def _bare(desk: Desk, total: str) -> Sale:
+    """A header whose row carries neither what tells that it is closed nor the count of its lines."""
+    mine = desk.shop
+    return mine.of_sale(1, store_id=mine.store, header=replace(mine.header(1, total=total), fields=["total"]))
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_a_header_does_not_say_of_its_sale_stays_as_it_is_known(desk: Desk, *, together: bool) -> None:
+    known = replace(desk.shop.sale(1), expected_lines=3)
+    records = [desk.shop.record(sales=[sale]) for sale in (known, _bare(desk, "35.8"))]
+    for batch in [records] if together else [[record] for record in records]:
+        desk.write(*batch)
+    assert desk.rows(STANDS) == [(True, 3, "35.8000", "1")]
+    assert [said["total"] for _, said in desk.events()] == (["35.8"] if together else ["34.8", "35.8"])
+
+
+def test_a_header_that_does_not_say_that_it_is_closed_is_open_until_one_does(desk: Desk) -> None:
+    desk.sales(_bare(desk, "1"))
+    desk.pass_time(100)
+    assert (desk.rows(STANDS), desk.types()) == ([(False, None, "1.0000", None)], [])
+    desk.sales(desk.shop.sale(1))
+    desk.sales(replace(desk.shop.sale(1, lines=0, closed=False), expected_lines=4))
+    assert desk.rows(STANDS) == [(False, 4, "34.8000", "1")]
 
 
 def _end(desk: Desk) -> None:

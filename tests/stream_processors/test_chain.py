@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fluxion.errors import DataValidationError, MappingError
 from schemas.codec import UnreadableRecordError
 from schemas.identity import entity_id
+from schemas.records import Type
 from stream_processors.drafts import Raw
+from stream_processors.steps import map as mapping
 from stream_processors.steps.map import Mapping
 from tests.stream_processors.sets import (
     CATEGORIES,
@@ -180,10 +183,29 @@ def test_ignoring_case_a_reference_meets_its_key() -> None:
 
 
 def test_what_does_not_fit_together_is_poison() -> None:
-    with pytest.raises(UnreadableRecordError):
-        DECODE(Raw("t", 0, 0, ENCODE(change_set((STOCK, "c", 0, ["5", "1"])))))
+    whole = change_set((STOCK, "c", 0, ["5", "1", "3"]))
+    (row,) = whole.rows
+    for bad, said in (
+        (replace(row, values=["5", "1"]), "does not fit its layout"),
+        (replace(row, layout=1), "does not fit its layout"),
+        (replace(row, layout=-1), "does not fit its layout"),
+        (replace(row, version=None), "has no version"),
+    ):
+        with pytest.raises(UnreadableRecordError, match=said):
+            DECODE(Raw("t", 0, 0, ENCODE(replace(whole, rows=[bad]))))
     with pytest.raises(DataValidationError, match="the record's key says"):
         read(change_set(system_id=STORE_1))
+
+
+def test_layouts_that_keep_changing_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapping, "MAX_LAYOUTS", 3)
+    on = Mapping(system())
+    for number in range(10):
+        extra: dict[str, Type] = {f"extra_{number}": "text"}
+        changing = layout("categories", ["category_id"], category_id="integer", **extra)
+        raw = Raw("t", 0, 0, ENCODE(change_set((changing, "c", 0, ["7", "x"]))))
+        assert [draft.external_id for draft in on.apply(DECODE(raw)).drafts] == ["7"]
+        assert len(on._plans) <= 3
 
 
 def test_an_unsound_mapping_is_refused_whole() -> None:

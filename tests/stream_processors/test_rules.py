@@ -53,6 +53,16 @@ def test_a_low_margin_is_flagged(price: str, cost: str | None, warned: bool) -> 
     assert made.products[0].warnings == (["LOW_MARGIN"] if warned else [])
 
 
+@pytest.mark.parametrize(
+    ("price", "rate", "warned"),
+    [("121.79", "16", True), ("121.80", "16", False), ("105", "0", False), ("121.79", None, True)],
+)
+def test_the_tax_in_a_price_is_no_margin(price: str, rate: str | None, warned: bool) -> None:  # noqa: FBT001 -- a row of the table above
+    row = cells(ITEMS, ITEM, sale_price=price, cost_price="100", tax_rate=rate)
+    made = read(change_set((ITEMS, "c", 0, row)), system(template(defaults__prices_include_tax=True)))
+    assert made.products[0].warnings == (["LOW_MARGIN"] if warned else [])
+
+
 def test_a_sale_from_the_future_is_flagged_and_taken() -> None:
     def warnings(date: str) -> list[str] | None:
         header = read(change_set((TRANSACTIONS, "c", 0, cells(TRANSACTIONS, SALE, trans_date=date)))).sales[0].header
