@@ -47,10 +47,6 @@ class Context:
         """Open the journal for the calling thread."""
         return Journal(self.home / JOURNAL, self.clock)
 
-    def tables(self) -> frozenset[str]:
-        """Return every table that is captured."""
-        return frozenset(self.config.source.tables)
-
     def job(self, run: Run, journal: Journal, source: Source) -> Job:
         """Return the progress of a run; its estimate is best effort."""
         try:

@@ -16,7 +16,7 @@ from fluxion.errors import (
 from fluxion.log import get_logger
 from producers.circuit import Circuit
 from producers.context import Context
-from producers.journal import Journal, Run
+from producers.journal import Journal, JournalSetAsideError, Run
 from producers.source import Fault, Source, table_of
 
 # How soon what a person asked for is noticed.
@@ -38,6 +38,8 @@ class Following:
                 try:
                     for _ in self._follow(journal):
                         self._succeeded()
+                except JournalSetAsideError:
+                    raise  # it is not the source that is lost
                 except PositionLostError as fault:
                     self._lost(journal, fault)
                 except FluxionError as fault:
@@ -122,10 +124,8 @@ class Following:
                 return
 
     def _reread(self, journal: Journal, tables: list[str]) -> None:
-        wanted = [table for table in tables if table in self._context.tables()]
-        if wanted:
-            get_logger().warning("tables are read again", tables=wanted)
-            journal.request_run("again", wanted, self._context.config.snapshot.at(self._context.clock))
+        get_logger().warning("tables are read again", tables=tables)
+        journal.request_run("again", tables, self._context.config.snapshot.at(self._context.clock))
 
     def _is_superseded(self, journal: Journal) -> bool:
         """Tell whether a first snapshot was asked for; looks once a second."""

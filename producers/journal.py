@@ -234,6 +234,11 @@ class Journal(ShipperSide):
         with self._file.translated():
             return runs.current(self._link)
 
+    def put_off_run(self, run_id: int) -> None:
+        """Put a run behind the others, while none of its chunks is on its way."""
+        with self._file.transaction():
+            runs.put_off(self._link, run_id, self._clock.micros())
+
     def finish_run(self, run_id: int) -> None:
         """Note that a run's last chunk is stored. Behind "first" the stream begins where that run says."""
         with self._file.transaction():

@@ -7,7 +7,7 @@ from fluxion.errors import AnotherSourceError, FluxionError, PositionLostError, 
 from fluxion.log import get_logger
 from producers.context import POLL_S, Context
 from producers.job import Job
-from producers.journal import Journal, Run
+from producers.journal import Journal, JournalSetAsideError, Run
 from producers.source import Capture, Position, Source, table_of
 
 # How soon a run that was asked for is noticed.
@@ -16,10 +16,14 @@ _SOON_S, _AFTER_MENDING_S = 5.0, 60.0
 
 
 class Rereading:
-    """Works on the journal's runs of kind "again" while a source streams. What fails is tried again; it never ends the agent."""
+    """Works on the journal's runs of kind "again" while a source streams.
+
+    What fails is tried again; but for a damaged journal it never ends the agent.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._failed: set[int] = set()
 
     def run(self) -> None:
         """Look for runs until the agent ends."""
@@ -34,20 +38,38 @@ class Rereading:
         job = self._context.job(run, journal, source)
         try:
             self._work(journal, source, run, job)
+        except JournalSetAsideError:
+            raise  # it is not the source that is lost
         except FluxionError as fault:
             get_logger().warning("reading again failed, trying again", tables=run.tables, reason=str(fault))
+            ident = run.id
             if isinstance(fault, PositionLostError) and not isinstance(fault, AnotherSourceError):
                 with self._context.handover.standstill():  # where it stood cannot be read: from the beginning
-                    journal.request_run("again", run.tables, run.bounds)
+                    ident = journal.request_run("again", run.tables, run.bounds)
                     journal.finish_run(run.id)
-            if fault.retry is not Retry.SOON:
+            if fault.retry is Retry.SOON:
+                self._context.pause(_SOON_S)
+            else:
                 job.failed(fault)
-            self._context.pause(_SOON_S if fault.retry is Retry.SOON else _AFTER_MENDING_S)
+                self._put_off(journal, ident)
+
+    def _put_off(self, journal: Journal, ident: int) -> None:
+        """Let the other runs go before one that needs somebody, a table that was dropped say; wait once all of them do."""
+        with self._context.handover.standstill():
+            journal.put_off_run(ident)
+        self._failed.add(ident)
+        ahead = journal.run()
+        if ahead is None or ahead.id in self._failed:
+            self._failed.clear()
+            self._context.pause(_AFTER_MENDING_S)
 
     def _work(self, journal: Journal, source: Source, run: Run, job: Job) -> None:
         get_logger().info("reading again", tables=run.tables, resumed=bool(run.position), rows=run.rows)
         job.started()
-        captures = source.resnapshot(run.position, frozenset(run.tables), run.bounds)
+        captured = frozenset(run.tables).intersection(
+            self._context.config.source.tables
+        )  # the template may have changed
+        captures = source.resnapshot(run.position, captured, run.bounds)
         last = run.position
         while (capture := self._next(captures, job)) is not None:
             last = capture.position

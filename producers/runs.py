@@ -13,7 +13,9 @@ RunKind = Literal["first", "again"]
 
 _COLUMNS = "id, kind, tables, bounds, position, stream_start, row_count, started_at, first_number"
 # "first" before "again": while the first snapshot is not whole there is nothing to read again.
-_CURRENT = f"select {_COLUMNS} from runs order by kind = 'again', id limit 1"  # noqa: S608 -- names of our own
+_CURRENT = f"select {_COLUMNS} from runs order by kind = 'again', started_at, id limit 1"  # noqa: S608 -- names of our own
+# A clock that was put back must not put a run in front of the one whose chunks are on their way.
+_LAST = "max(?, coalesce((select max(started_at) from runs), 0) + 1)"
 
 
 class Run(Struct, frozen=True):
@@ -21,7 +23,7 @@ class Run(Struct, frozen=True):
 
     kind: first (the stream waits for it) or again (while the stream goes on). position: behind its last stored chunk, None
     before the first. stream_start: where the stream begins behind a first run. rows: stored so far. started_at:
-    microseconds since the epoch. first_number: the next row's number when its first Capture was stored.
+    microseconds since the epoch when it was asked for, or put off last. first_number: the next row's number when its first Capture was stored.
     """
 
     id: int
@@ -58,11 +60,16 @@ def request(
         link.execute("delete from runs")
         link.execute("update state set stream_position = null")
     cursor = link.execute(
-        "insert into runs (kind, tables, bounds, started_at) values (?, ?, ?, ?)",
+        f"insert into runs (kind, tables, bounds, started_at) values (?, ?, ?, {_LAST})",  # noqa: S608 -- names of our own
         [kind, msgspec.json.encode(list(tables)).decode(), msgspec.json.encode(dict(bounds)).decode(), at],
     )
     assert cursor.lastrowid is not None  # noqa: S101 -- an insert has one
     return cursor.lastrowid
+
+
+def put_off(link: sqlite3.Connection, run_id: int, at: int) -> None:
+    """Put a run behind all others; it goes on where it stood. One that is no more: no change."""
+    link.execute(f"update runs set started_at = {_LAST} where id = ?", [at, run_id])  # noqa: S608 -- names of our own
 
 
 def begun(link: sqlite3.Connection, run: Run, capture: Capture, next_number: int) -> Run:

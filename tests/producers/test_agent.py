@@ -46,10 +46,9 @@ def test_sigterm_ends_it_cleanly_and_enrolling_again_changes_nothing(till: Till)
 
 
 def test_it_comes_back_by_itself_when_the_connection_is_lost(till: Till) -> None:
-    with till.running():
+    with till.at_work():
         till.wait_until_current()
-        threads = [row[0] for row in till.shop.run("show processlist") if row[4] == "Binlog Dump"]
-        till.shop.run(*(f"kill {thread}" for thread in threads))
+        till.shop.run(*(f"kill {thread}" for thread in till.dumps()))
         till.shop.run("insert into categories values (1, 'after')")
         till.wait_until_current()
     assert ("categories", "1") in shipped(till)

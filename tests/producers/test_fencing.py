@@ -1,10 +1,13 @@
 """Two agents, copied and restored journals: with real Kafka transactions and sessions in a real PostgreSQL."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from deploy.demo.line import Line
 from fluxion.clock import SystemClock
 from fluxion.errors import TwoAgentsError
 from fluxion.postgres import STAGE, connect
@@ -24,6 +27,7 @@ from tests.producers.shipping import (
     state_of,
     until,
 )
+from tests.support.local import free_base_port
 
 
 @pytest.fixture
@@ -169,6 +173,33 @@ def test_a_producer_that_kafka_fenced_goes_on_where_nobody_took_over(
         one.wake()
         one.wait_until_shipped()
     assert one.fault is None
+    assert [value for _, value in values_of(cloud, system_id)] == ["read", "a"]
+
+
+def test_a_producer_that_kafka_fenced_ships_nothing_before_postgresql_said_who_is_the_newest(
+    cloud: Cloud, tmp_path: Path, system_id: str
+) -> None:
+    path, port = journal_in(tmp_path / "one"), free_base_port()
+    line = Line(port, int(str(conninfo_to_dict(cloud.stack.postgres)["port"])))
+    line.open()
+    away = make_conninfo(cloud.stack.postgres, port=port)
+    try:
+        with shipping(cloud, path, system_id, database=away) as one:
+            one.wait_until_shipped()
+            until(lambda: sessions_of(cloud.stack.postgres, system_id) == [("caja-1", 1, False)], "noted")
+            line.cut()
+            nobody = BatchProducer(cloud.stack.kafka, system_id, lambda: False)
+            assert nobody.send(CHANGES.name, b"of another system", [b"x"])
+            append(path, "a")
+            one.wake()
+            time.sleep(1.0)  # it asks, and nobody answers
+            assert state_of(path).unshipped == 1
+        assert one.fault is None, "a stop does not wait for the answer"
+    finally:
+        line.close()
+    assert state_of(path).unshipped == 1
+    with shipping(cloud, path, system_id) as one:
+        one.wait_until_shipped()
     assert [value for _, value in values_of(cloud, system_id)] == ["read", "a"]
 
 

@@ -74,6 +74,16 @@ def test_a_snapshot_that_resumes_keeps_its_first_row_and_where_its_stream_starts
     again.close()
 
 
+def test_a_first_run_that_never_said_where_the_stream_starts_is_not_whole(path: Path) -> None:
+    journal = Journal(path, StillClock(), create=True)
+    run = journal.request_run("first", ["items"], {})
+    with pytest.raises(ValueError, match="where the stream starts"):
+        journal.finish_run(run)
+    assert journal.run() is not None
+    assert journal.state().stream_position is None
+    journal.close()
+
+
 def test_a_first_run_supersedes_all_others_and_stops_the_stream(path: Path) -> None:
     journal = streaming(path)
     queued = journal.request_run("again", ["stock"], {})

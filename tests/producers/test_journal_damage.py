@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -212,6 +213,17 @@ def test_a_start_that_is_cut_off_while_it_sets_aside_is_done_by_the_next(path: P
     journal.close()
     assert path.with_name("journal.db.damaged-1").exists()
     assert not path.with_name("journal.db.set-aside").exists()
+
+
+def test_a_mistake_of_ours_is_no_damage_and_nothing_is_set_aside_for_it(path: Path) -> None:
+    journal = streaming(path)
+    journal.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        journal.state()
+    assert prepare(path) is None
+    again = Journal(path, StillClock())
+    assert again.state().last_sequence == 1
+    again.close()
 
 
 def appended_until_full(journal: Journal) -> int:

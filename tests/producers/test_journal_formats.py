@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fluxion.errors import ConfigurationError
+from fluxion.errors import ConfigurationError, DependencyDownError
 from producers import journal_formats
 from producers.journal import Journal, Place, prepare
 from producers.journal_formats import FORMAT
@@ -155,6 +155,30 @@ def test_an_upgrade_that_is_cut_off_leaves_the_old_journal(path: Path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(journal_formats, "STEPS", [steps[0], cut_off])
         with pytest.raises(KeyboardInterrupt):
+            Journal(path, StillClock())
+    link = sqlite3.connect(path)
+    assert link.execute("select format, snapshot_position from state").fetchone() == (1, "s1")
+    link.close()
+    journal = Journal(path, StillClock())
+    assert journal.state().last_sequence == 3
+    journal.close()
+
+
+def test_an_upgrade_that_sqlite_takes_back_by_itself_leaves_the_old_journal_and_says_why(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does where the disk is full or fails: then there is no transaction any more that could be taken back."""
+    old_journal(path, whole=True)
+    first, second = journal_formats.STEPS
+
+    def interrupted(link: sqlite3.Connection) -> None:
+        once = iter([1])
+        link.set_progress_handler(lambda: next(once, 0), 1)
+        second(link)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_formats, "STEPS", [first, interrupted])
+        with pytest.raises(DependencyDownError, match="interrupted"):
             Journal(path, StillClock())
     link = sqlite3.connect(path)
     assert link.execute("select format, snapshot_position from state").fetchone() == (1, "s1")

@@ -1,6 +1,7 @@
 import dataclasses
 import time
 
+import pymysql
 import pytest
 
 from fluxion.clock import SystemClock
@@ -8,6 +9,7 @@ from fluxion.errors import SourceNotReadyError
 from producers.following import refuse_faults
 from producers.source import Fault
 from producers.sources.mysql import MySQLConfig, MySQLSource, check
+from producers.sources.mysql.connection import translate
 from tests.producers.conftest import Shop, take
 
 TABLE = "create table items (id int primary key)"
@@ -54,6 +56,27 @@ def test_each_missing_privilege_is_told_with_its_grant(shop: Shop) -> None:
     assert hidden.mend.startswith(f"GRANT SELECT ON `{shop.database}`")
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "mend"),
+    [
+        (1045, "ACCESS_DENIED", "FLUXION_SOURCE_PASSWORD"),
+        (1142, "ACCESS_DENIED", "GRANT SELECT ON `d`.*"),
+        (1227, "ACCESS_DENIED", "GRANT REPLICATION SLAVE"),
+        (1146, "SOURCE_NOT_READY", "template"),
+        (1236, "POSITION_LOST", "agent resnapshot"),
+        (2013, "DEPENDENCY_DOWN", "tried again"),
+        (1317, "DEPENDENCY_DOWN", "tried again"),
+        (1064, "SOURCE_NOT_READY", "look the number up"),
+    ],
+)
+def test_every_error_of_the_server_is_one_of_ours_with_its_mend(number: int, code: str, mend: str) -> None:
+    config = MySQLConfig("127.0.0.1", 1, "u", "d", frozenset({"t"}))
+    fault = translate(pymysql.err.OperationalError(number, "what the server said"), config)
+    assert fault.code == code
+    assert mend in fault.mend
+    assert "what the server said" in fault.message
+
+
 def test_every_fault_at_once(unprepared_shop: Shop) -> None:
     unprepared_shop.run("create table heap (id int)", "create table prefix (t text, primary key (t(5)))")
     mine = unprepared_shop.account("select on {database}.*")
@@ -68,6 +91,8 @@ def test_every_fault_at_once(unprepared_shop: Shop) -> None:
         "NO_PRIMARY_KEY",
     ]
     assert "log_bin" in faults[0].mend
+    with pytest.raises(SourceNotReadyError, match="binary log is off"):
+        mine.snapshot("heap")
 
 
 def test_a_row_image_that_is_not_full(unprepared_shop: Shop) -> None:

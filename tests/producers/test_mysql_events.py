@@ -1,5 +1,6 @@
 """The log's bytes, as a server sent them, cut, damaged and put together anew."""
 
+import socket
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from deploy.stack import Stack
 from fluxion.errors import DataValidationError, DependencyDownError, PositionLostError
 from producers.source import Capture
-from producers.sources.mysql.binlog import events
+from producers.sources.mysql.binlog import dump, events
 from producers.sources.mysql.binlog.dump import Dump, split
 from producers.sources.mysql.binlog.reader import LogReader
 from producers.sources.mysql.binlog.statements import Tables
@@ -147,6 +148,32 @@ def test_offsets_that_ran_over_four_gibibytes_are_not_taken_for_places(recording
     assert parse(second.position).gtid != parse(first.position).gtid
 
 
+def test_rows_of_no_table_end_a_statement_and_say_nothing(recording: Recording) -> None:
+    commit = recording.index(events.XID)
+    ended = made(events.WRITE_ROWS, b"\xff\xff\xff\0\0\0" + struct.pack("<HHB", 1, 2, 0))
+    assert rows(recording.read([*recording.packets[:commit], ended, *recording.packets[commit:]])) == ROWS
+
+
+def test_a_table_map_with_a_type_that_is_not_known_is_nonsense(recording: Recording) -> None:
+    at = recording.index(events.TABLE_MAP)
+    changed = recording.packets[at][:-4].replace(b"items\0\x02\x03\x0f", b"items\0\x02\xe0\xe0")
+    with pytest.raises(ValueError, match="items: metadata of an unknown type among"):
+        recording.read([*recording.packets[:at], signed(changed)])
+
+
+@given(st.integers(0, 0xFFFF))
+def test_a_length_reads_back_as_it_was_written(number: int) -> None:
+    written = events.packed(number)
+    assert events.packed_int(b"x" + written, 1) == (number, 1 + len(written))
+
+
+def test_a_heartbeat_of_an_earlier_place_moves_nothing_back(recording: Recording) -> None:
+    reader = recording.reader()
+    for event in events.verified(iter([*recording.packets, made(events.HEARTBEAT, b"mysql-bin.000001", end=4)])):
+        reader.take(event or b"")
+    assert reader.quiet().position == recording.read(recording.packets)[-1].position
+
+
 def test_a_heartbeat_moves_the_place_but_not_within_a_transaction(recording: Recording) -> None:
     reader, beat = recording.reader(), made(events.HEARTBEAT, b"mysql-bin.000001", end=1 << 31)
     commit = recording.index(events.XID)
@@ -216,6 +243,24 @@ def test_a_lost_packet_and_an_ended_dump_are_said() -> None:
         next(found)
     with pytest.raises(DependencyDownError, match="ended"):
         next(split(lambda: b"\5\0\0\1\xfe\0\0\0\0"))
+
+
+def test_a_silent_line_is_waited_on_for_its_time_and_a_broken_one_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(dump, "SILENCE_S", 0.1)
+    server, ours = socket.socketpair()
+    with server, ours:
+        ours.settimeout(dump.PATIENCE_S)
+        packets = events.verified(split(dump._receiver(ours)))
+        assert next(packets) is None
+        server.sendall(framed([made(events.HEARTBEAT)]))
+        assert next(packets) == made(events.HEARTBEAT)[:-4]
+        assert next(packets) is None, "what came ended the silence"
+        with pytest.raises(DependencyDownError, match="sends nothing"):
+            next(packets)
+        server.close()
+        with pytest.raises(DependencyDownError, match="was lost"):
+            next(split(dump._receiver(ours)))
 
 
 def test_what_it_goes_on_with_is_what_the_server_itself_says(shop: Shop) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fluxion.errors import AnotherSourceError, PositionLostError, SourceNotReadyError
+from fluxion.errors import AnotherSourceError, DependencyDownError, PositionLostError, SourceNotReadyError
 from producers.source import Bound, Capture, CaptureEnd
-from producers.sources.mysql import chunks, position
+from producers.sources.mysql import chunks, estimate, position, snapshot, stream
 from schemas.records import Since
 from tests.producers.conftest import Shop, rows, take
 
@@ -190,8 +190,8 @@ def test_a_bound_holds_for_headers_and_what_belongs_to_them_and_is_told_by_the_e
     assert [end for capture in captures for end in capture.ends] == [
         CaptureEnd(table, Since("at", since)) for table in ("sales", "tenders", "details")
     ]
-    # Whatever chunk was stored last, also one in which nothing was in bounds.
-    for capture in captures:
+    # Whatever chunk was stored last, also one in which nothing was in bounds; of the other kinds some.
+    for capture in captures if kind == "datetime" else captures[::4]:
         rest = list(source.resnapshot(capture.position, frozenset({"sales", "details", "tenders"}), bounded()))
         done = captures[: captures.index(capture) + 1]
         assert rows([*done, *rest]) == rows(captures)
@@ -204,11 +204,52 @@ def test_a_column_without_dates_bounds_nothing_and_a_missing_one_is_said(shop: S
     captures = list(source.snapshot(None, frozenset({"sales"}), {"sales": Bound("at", NOW)}))
     assert len(rows(captures)) == 201
     assert captures[-1].ends == [CaptureEnd("sales")]
+    assert source.estimate(frozenset({"sales"}), {"sales": Bound("at", NOW)}) > 100, "the whole table"
     with pytest.raises(SourceNotReadyError, match="no column when"):
         list(source.snapshot(None, frozenset({"sales"}), {"sales": Bound("when", NOW)}))
     shop.run("alter table sales modify at datetime")
     with pytest.raises(SourceNotReadyError, match="whose key is id"):
         list(source.snapshot(None, frozenset({"details"}), {"details": Bound("at", NOW, "sales", ("sale", "no"))}))
+
+
+def test_a_count_that_takes_too_long_or_is_refused_gives_way_to_the_whole_table(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "COUNTS_S", 0.2)
+    shop.run(*SALES.format(type="datetime").split(";"), "analyze table sales, details")
+    source = shop.source("sales", "details")
+    whole, bounds = frozenset({"sales", "details"}), bounded()
+    counted = source.estimate(whole, bounds)
+    assert 250 < counted < 350
+    with shop.link() as link, link.cursor() as cursor:
+        cursor.execute("lock tables sales write")
+        assert source.estimate(whole, bounds) > 1.5 * counted
+    hidden = shop.account("select on {database}.details")
+    assert hidden.source("details").estimate(frozenset({"details"}), bounds) > 300, "the header is not to be seen"
+
+
+def test_a_count_that_is_broken_off_is_the_source_that_is_away(shop: Shop) -> None:
+    shop.run(*SALES.format(type="datetime").split(";"))
+    source = shop.source("sales")
+    killer = threading.Thread(target=broken_off, args=[shop])
+    with shop.link() as link, link.cursor() as cursor:
+        cursor.execute("lock tables sales write")
+        killer.start()
+        with pytest.raises(DependencyDownError):
+            source.estimate(frozenset({"sales"}), bounded())
+    killer.join()
+
+
+def broken_off(shop: Shop) -> None:
+    """End the connection that counts, once there is one."""
+    for _ in range(200):
+        found = shop.run(
+            "select id from information_schema.processlist where info like '%%select count(*) from%%' and user = 'cdc'"
+        )
+        if found:
+            shop.run(f"kill {found[0][0]}")
+            return
+        time.sleep(0.02)
 
 
 def test_a_bounded_table_is_looked_through_a_window_at_a_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,15 +299,41 @@ def test_a_chunk_never_shows_less_than_the_stream_has_told(shop: Shop, monkeypat
     assert rows([told, chunk])[-1] == ("r", "moves", ("1", "1"))
 
 
-def test_a_rotated_log_holds_no_chunk_up(shop: Shop) -> None:
+def test_tables_that_never_show_what_the_log_has_told_are_tried_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "SEEN_WITHIN_S", 0.05)
     shop.run("create table moves (id int primary key, price int)", "insert into moves values (1, 0)")
     source = shop.source("moves")
-    stream = source.stream(shop.now("moves"))
+    captures = source.stream(shop.now("moves"))
+    early = position.LogPosition("server", "", *file_and_offset(shop))
     shop.run("update moves set price = 1")
-    take(stream, 1)
+    take(captures, 1)
+    monkeypatch.setattr(snapshot, "view_position", lambda *_: early)
+    with pytest.raises(DependencyDownError, match="do not show what its log has told"):
+        list(source.resnapshot(None, frozenset({"moves"}), {}))
+
+
+def file_and_offset(shop: Shop) -> tuple[str, int]:
+    ((file, offset, *_),) = shop.run("show master status")
+    return file, int(offset)
+
+
+def test_a_rotated_log_holds_no_chunk_up(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "QUIET_S", 0.1)
+    shop.run("create table moves (id int primary key, price int)", "insert into moves values (1, 0)")
+    source = shop.source("moves")
+    captures = source.stream(shop.now("moves"))
+    shop.run("update moves set price = 1")
+    take(captures, 1)
+    before = position.LogPosition("server", "", *file_and_offset(shop))
     shop.run("flush binary logs")
-    next(stream)
+    newest, _ = file_and_offset(shop)
+    assert any(position.parse(capture.position).file == newest for capture in captures)
     began = time.monotonic()
+    assert len(list(source.resnapshot(None, frozenset({"moves"}), {}))) == 1
+    # (as a server says that names the place of the last commit)
+    monkeypatch.setattr(snapshot, "view_position", lambda *_: before)
     assert len(list(source.resnapshot(None, frozenset({"moves"}), {}))) == 1
     assert time.monotonic() - began < 3
 

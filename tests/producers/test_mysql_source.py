@@ -7,7 +7,8 @@ import pytest
 
 from fluxion.errors import AccessDeniedError, DependencyDownError, PositionLostError, SourceNotReadyError
 from producers.source import Capture
-from producers.sources.mysql import chunks
+from producers.sources.mysql import chunks, stream
+from producers.sources.mysql.binlog import dump
 from producers.sources.mysql.position import LogPosition, with_gtid
 from tests.producers.conftest import Shop, rows, take
 
@@ -152,18 +153,20 @@ def test_columns_go_by_the_names_of_their_time(items: Shop) -> None:
     assert after.rows[0].values == ["4", "4.0000", "cuatro", None]
 
 
-def test_other_tables_and_silence_move_the_position_without_rows(items: Shop) -> None:
+def test_other_tables_and_silence_move_the_position_without_rows(items: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "QUIET_S", 0.2)
+    monkeypatch.setattr(dump, "PATIENCE_S", 0.1)  # less than lies between two heartbeats
     items.run("create table other (id int primary key)")
-    stream = items.source("items").stream(items.now("items"))
+    captures = items.source("items").stream(items.now("items"))
     items.run("insert into other values (1)", "create table third (id int primary key)")
     ((last,),) = items.run("select @@gtid_binlog_pos")
-    for capture in stream:
+    for capture in captures:
         assert capture.rows == []
         if json.loads(capture.position)["gtid"] == last:
             break
     begun = time.monotonic()
-    assert next(stream).rows == []
-    assert time.monotonic() - begun < 5
+    assert next(captures).rows == []
+    assert time.monotonic() - begun < 1.5, "nothing came from the server"
 
 
 def test_close_from_another_thread_ends_a_silent_stream(items: Shop) -> None:
@@ -175,6 +178,14 @@ def test_close_from_another_thread_ends_a_silent_stream(items: Shop) -> None:
     assert time.monotonic() - begun < 3
     closer.join()
     source.close()
+
+
+def test_a_source_that_was_closed_reads_nothing(items: Shop) -> None:
+    start = items.now("items")
+    source = items.source("items")
+    source.close()
+    assert list(source.stream(start)) == []
+    assert list(source.snapshot(None, frozenset({"items"}), {})) == []
 
 
 def dump_thread(shop: Shop) -> Iterator[int]:

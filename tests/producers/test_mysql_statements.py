@@ -36,11 +36,15 @@ OURS = Tables("shop", frozenset({"items", "sales", "odd `name"}), folded=False)
         ("create or replace temporary table items (id int)", [], []),
         ("create table if not exists items as select * from old", [], ["items"]),
         ("CREATE OR REPLACE DATABASE shop", ["items", "odd `name", "sales"], []),
+        ("CREATE OR REPLACE DATABASE other", [], []),
+        ("CREATE OR REPLACE VIEW items AS SELECT * FROM sales", [], []),
         ("RENAME TABLE items TO items_old", ["items"], []),
         ("RENAME TABLE items TO items_old, items_new TO items", [], ["items"]),
         ("rename tables if exists `shop`.`_items_new` wait 5 to `shop`.`items`", [], ["items"]),
         ("RENAME TABLE items TO tmp, sales TO items, tmp TO sales", [], ["items", "sales"]),
         ("RENAME TABLE items TO other.items", ["items"], []),
+        ("RENAME USER items TO sales", [], []),
+        ("RENAME TABLE", [], []),
         ("ALTER TABLE items RENAME TO items_old", ["items"], []),
         ("ALTER TABLE items ADD c int, RENAME items_old", ["items"], []),
         ("ALTER TABLE new RENAME AS items", [], ["items"]),
@@ -58,6 +62,8 @@ OURS = Tables("shop", frozenset({"items", "sales", "odd `name"}), folded=False)
         ("ALTER TABLE items COMMENT 'RENAME TO sales, MODIFY it''s \\' ADD c', ENGINE=InnoDB", [], []),
         ("ALTER TABLE items ALTER COLUMN price SET DEFAULT 3, AUTO_INCREMENT = 7", [], []),
         ("ALTER TABLE other ADD items int", [], []),
+        ("ALTER TABLE items ADD FULLTEXT INDEX f (a) WITH PARSER ngram", [], []),
+        ("ALTER DATABASE shop CHARACTER SET latin1", [], []),
         ("SET STATEMENT lock_wait_timeout=5 FOR ALTER TABLE items ADD c int", [], ["items"]),
         ("SET PASSWORD = 'items'", [], []),
         ("INSERT INTO items VALUES (1)", [], []),
@@ -104,4 +110,6 @@ def test_savepoints_are_named() -> None:
     assert savepoint_of("ROLLBACK TO `a`") == "a"
     assert savepoint_of("rollback work to savepoint a") == "a"
     assert savepoint_of("ROLLBACK") == ""
+    assert savepoint_of("SAVEPOINT") == "", "cut off"
+    assert first_word("-- a note and nothing else") == ""
     assert first_word(" -- note\n(select 1)") == "("

@@ -10,7 +10,7 @@ import pytest
 
 from fluxion.errors import DependencyDownError, SourceNotReadyError
 from producers.source import Capture
-from producers.sources.mysql.binlog import transaction
+from producers.sources.mysql.binlog import reader, transaction
 from tests.producers.conftest import Shop, ends, gtids, rows, said, take
 
 
@@ -157,6 +157,44 @@ def test_a_savepoint_takes_its_rows_back_and_what_has_no_transactions_is_read_ag
     assert rows([noted]) == [("c", "notes", ("1",))]
     assert [values[0] for _, _, values in rows([bought])] == ["3", "5"]
     assert bought.resnapshot == ["items"]
+
+
+def test_what_is_taken_back_when_parts_are_out_already_is_read_again(
+    items: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "MAX_ROWS", 1)
+    items.run("create table notes (id int primary key) engine=aria transactional=0")
+    start = items.now("items", "notes")
+    with items.link() as link, link.cursor() as cursor:
+        cursor.execute("begin")
+        cursor.execute("insert into items values (3, 'x', 1)")
+        cursor.execute("savepoint one")
+        cursor.execute("insert into items values (4, 'x', 1)")
+        cursor.execute("insert into notes values (1)")
+        cursor.execute("rollback to one")
+        cursor.execute("insert into items values (5, 'x', 1)")
+        cursor.execute("commit")
+    _, *parts = said(items.source("items", "notes").stream(start), 4)
+    assert [values[0] for _, _, values in rows(parts)] == ["3", "4", "5"]
+    assert [part.last_part for part in parts] == [False, False, True]
+    assert [part.resnapshot for part in parts] == [[], [], ["items"]]
+
+
+def test_a_table_whose_map_was_forgotten_in_the_middle_of_a_transaction_is_one_layout(
+    items: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_MAPS_KEPT", 0)
+    items.run("create table other (id int primary key)")
+    start = items.now("items")
+    with items.link() as link, link.cursor() as cursor:
+        cursor.execute("begin")
+        cursor.execute("insert into items values (3, 'x', 1)")
+        cursor.execute("insert into other values (1)")
+        cursor.execute("update items set price = 2 where id = 3")
+        cursor.execute("commit")
+    captures = take(items.source("items").stream(start), 1)
+    assert [(op, values[2]) for op, _, values in rows(captures)] == [("c", "1.0000"), ("u", "2.0000")]
+    assert [layout.table for layout in captures[0].layouts] == ["items"]
 
 
 def test_a_rollback_in_the_log_leaves_no_rows(items: Shop) -> None:

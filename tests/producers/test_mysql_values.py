@@ -1,9 +1,13 @@
+import struct
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fluxion.errors import DataValidationError, SourceNotReadyError
 from producers.sources.mysql import charsets
+from producers.sources.mysql.values import single
 from tests.producers.conftest import Shop, take
 
 # column → (definition, [SQL literal, canonical text])
@@ -113,12 +117,54 @@ def test_a_type_that_is_not_known_is_named_before_anything_is_read(shop: Shop, d
         shop.snapshot("v")
 
 
-def test_a_type_that_comes_while_it_reads_is_named_too(shop: Shop) -> None:
+@pytest.mark.parametrize("definition", ["point", "varchar(9) character set gbk"])
+def test_a_type_that_comes_while_it_reads_is_named_too(shop: Shop, definition: str) -> None:
     shop.run("create table v (id int primary key)")
     start = shop.now("v")
-    shop.run("alter table v add odd point", "insert into v values (1, point(1, 2))")
+    shop.run(f"alter table v add odd {definition}", "insert into v values (1, null)")
     with pytest.raises(SourceNotReadyError, match="odd"):
         take(shop.source("v").stream(start), 1)
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(struct.unpack("f", struct.pack("f", 16777217.5))[0])
+@example(8.589973e9)  # a float of nine digits
+@example(3.4028234663852886e38)
+@example(1.401298464324817e-45)
+def test_a_float_is_the_shortest_text_that_reads_back_to_it(value: float) -> None:
+    text = single(value)
+    assert struct.pack("f", float(text)) == struct.pack("f", value)
+    digits = len(text.partition("e")[0].replace(".", "").replace("-", "").strip("0"))
+    assert digits <= 9
+    shorter = float(f"{value:.{max(1, digits - 1)}g}")
+    assert digits <= 6 or abs(shorter) > 3.4e38 or struct.pack("f", shorter) != struct.pack("f", value)
+
+
+def test_compressed_columns_are_read_whether_they_were_worth_it_or_not(shop: Shop) -> None:
+    shop.run("create table v (id int primary key, t text compressed, b blob compressed)")
+    start = shop.now("v")
+    shop.run("insert into v values (1, repeat('ñ', 500), repeat('a', 500)), (2, 'x', 'y'), (3, '', null)")
+    (streamed,) = take(shop.source("v").stream(start), 1)
+    (read,) = shop.snapshot("v")
+    assert [row.values for row in streamed.rows] == [row.values for row in read.rows]
+    assert streamed.rows[0].values[1] == "ñ" * 500
+
+
+class Before1010:
+    """What a cursor says on a server before MariaDB 10.10, whose first view has no numbers."""
+
+    def execute(self, query: str) -> None:
+        asked = "collation_character_set_applicability" in query
+        self.description = (
+            [("COLLATION_NAME",), ("CHARACTER_SET_NAME",)] if asked else [("id",), ("character_set_name",)]
+        )
+
+    def fetchall(self) -> list[tuple[int, str]]:
+        return [(8, "latin1"), (45, "utf8mb4")]
+
+
+def test_a_server_before_mariadb_10_10_is_asked_for_its_collations_in_its_own_way() -> None:
+    assert charsets.collations_of(Before1010()) == {8: "latin1", 45: "utf8mb4"}  # type: ignore[arg-type] # all that is used of a cursor
 
 
 def test_a_key_over_parts_of_columns_is_refused_by_the_log_too(shop: Shop) -> None:

@@ -4,9 +4,14 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+from confluent_kafka import KafkaError
+
+from deploy.demo.line import Line
 from fluxion.clock import SystemClock
 from fluxion.errors import ConfigurationError, SourceNotReadyError
 from fluxion.schema_registry import SchemaRegistry
+from producers import status
 from producers.job import Job
 from producers.layouts import Layouts
 from producers.note import Note, read_note
@@ -18,7 +23,8 @@ from schemas.status import Status
 from schemas.topics import STATUS
 from tests.conftest import Cloud
 from tests.producers.captures import ITEMS, StillClock
-from tests.producers.shipping import values_on
+from tests.producers.shipping import until, values_on
+from tests.support.local import free_base_port
 
 
 def run(reporter: Reporter, ending: threading.Event, seconds: float) -> None:
@@ -76,7 +82,75 @@ def test_without_kafka_or_contract_nothing_waits_and_only_the_newest_are_kept() 
     run(away, ending, 0.3)
 
 
-def test_progress_is_said_every_2_s_at_most_with_rate_and_seconds_left(tmp_path: Path) -> None:
+def reported(cloud: Cloud, system_id: str) -> list[str]:
+    """The kinds that the topic holds of a system."""
+    decode = Decoder("status", Status, SchemaRegistry(cloud.stack.registry).schema_text)
+    return [decode(value).kind for value in values_on(cloud, STATUS.name, system_id)]
+
+
+def registered(cloud: Cloud) -> int:
+    return SchemaRegistry(cloud.stack.registry).schema_id(STATUS.subject, schema_text("status"))
+
+
+def test_what_a_dead_line_did_not_take_is_sent_when_it_is_back_but_for_what_is_outdated(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "TIMEOUT_MS", 300)
+    system_id, ending, port = str(uuid.uuid4()), threading.Event(), free_base_port()
+    line = Line(port, int(cloud.stack.kafka.rpartition(":")[2]))
+    line.cut()
+    line.open()
+    reporter = Reporter(system_id, f"127.0.0.1:{port}", lambda: registered(cloud), SystemClock(), ending)
+    thread = threading.Thread(target=reporter.run, args=[lambda: {"unshipped": 3}])
+    thread.start()
+    try:
+        until(lambda: reporter._producer is not None and not reporter._events, "the heartbeat is gone")
+        reporter.say("source_error", rows=7)
+        reporter.say("job_progress", rows=7)
+        until(lambda: not reporter._events, "in the producer's hands")
+        until(lambda: [event.kind for event in reporter._events] == ["source_error"], "back in the line")
+        line.mend()
+        until(lambda: reported(cloud, system_id) == ["source_error"], "arrived")
+    finally:
+        ending.set()
+        thread.join(10)
+        line.close()
+    assert not thread.is_alive()
+
+
+def test_a_producer_that_is_broken_for_good_makes_way_for_another(cloud: Cloud) -> None:
+    system_id, ending = str(uuid.uuid4()), threading.Event()
+    reporter = Reporter(system_id, cloud.stack.kafka, lambda: registered(cloud), SystemClock(), ending)
+    reporter.say("source_error")
+    reporter._send_all()
+    broken = reporter._producer
+    broken.flush(10)
+    reporter.say("source_recovered")
+    event = reporter._events.popleft()
+    fatal = KafkaError(KafkaError._FATAL, "an epoch too old", True)  # noqa: FBT003 -- its third place is `fatal`
+    reporter._report(event)(fatal, None)
+    run(reporter, ending, 0)
+    assert reporter._producer is not broken
+    assert [kind for kind in reported(cloud, system_id) if kind != "heartbeat"] == ["source_error", "source_recovered"]
+
+
+def test_a_heartbeat_that_still_waits_makes_way_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "HEARTBEAT_S", 0.0)
+    monkeypatch.setattr(status, "_AGAIN_S", 0.01)
+    ending = threading.Event()
+
+    def unknown() -> int:
+        raise ConfigurationError("the contract is not registered", "register it")
+
+    reporter = Reporter("s", "127.0.0.1:1", unknown, SystemClock(), ending)
+    reporter.say("source_error")
+    run(reporter, ending, 0.8)
+    assert [event.kind for event in reporter._events] == ["source_error", "heartbeat"]
+
+
+def test_progress_is_said_every_2_s_at_most_with_rate_and_seconds_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     clock, said = StillClock(), []
     work = Run(3, "first", ["items"], {}, "somewhere", "start", 1_000, 5, 1)
 
@@ -92,11 +166,16 @@ def test_progress_is_said_every_2_s_at_most_with_rate_and_seconds_left(tmp_path:
         clock.sleep(0.5)
         job.moved("items", 100)
     assert [kind for kind, _ in said] == ["job_started", *["job_progress"] * 10]
+    assert "reading" not in capsys.readouterr().out
     assert said[0][1]["rows"] == 1_000
     assert json.loads(str(said[0][1]["detail"])) == {"snapshot": "first", "tables": ["items"], "resumed": True}
     last = said[-1][1]
     assert (last["rows"], last["total"], last["rate"], last["seconds_left"]) == (5_000, 11_000, 200, 30)
     assert read_note(tmp_path)["job"]["rows"] == 5_000
+    clock.sleep(10)
+    job.moved("items", 0)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "reading" in line]
+    assert "rows=5000" in line, "the log has it every 30 s"
     job.failed(SourceNotReadyError("no", "do"))
     job.finished()
     assert said[-1][1]["rows"] == said[-1][1]["total"] == 5_000

@@ -1,4 +1,4 @@
-"""An enrolled agent as a process of its own, its shop, and what the topics say of both."""
+"""An enrolled agent, as a process of its own or in a thread, its shop, and what the topics say of both."""
 
 import json
 import os
@@ -11,10 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from control.registry import NewSystem, add_system, add_tenant
 from fluxion.clock import SystemClock
+from fluxion.postgres import APP, connect
+from fluxion.progress import Watchdog
 from fluxion.schema_registry import SchemaRegistry
+from fluxion.settings import Settings
+from producers.agent import Agent
+from producers.enrol import enrol
+from producers.home import AgentConfig, read_config
 from producers.standing import standing_of
 from schemas.codec import Decoder
+from schemas.mapping import load
 from schemas.status import Status
 from schemas.topics import STATUS
 from tests.conftest import Cloud
@@ -41,17 +49,22 @@ class Till:
     def __init__(self, cloud: Cloud, shop: Shop, home: Path) -> None:
         self.cloud, self.shop, self.home = cloud, shop, home
         self.environment = {**cloud.environment, "FLUXION_SOURCE_PASSWORD": shop.password}
-        tenant = self.fluxion("tenant", "add", "T").stdout.split()[-1]
-        place = ["--host", shop.host, "--port", str(shop.port), "--user", shop.user, "--database", shop.database]
-        said = self.fluxion("system", "add", "--tenant", tenant, "--template", "systimax", "--name", "S", *place)
-        self.system_id = said.stdout.split()[-1]
+        place = {"host": shop.host, "port": shop.port, "user": shop.user, "database": shop.database}
+        with connect(cloud.stack.postgres, APP) as link:
+            self.system_id = add_system(link, add_tenant(link, "T"), NewSystem("S", load("systimax"), place, {}))
         self.enrol()
 
     def fluxion(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         return fluxion(*words, environment=self.environment, check=check)
 
-    def enrol(self) -> str:
-        return self.fluxion("agent", "enrol", "--system", self.system_id, "--home", str(self.home)).stdout
+    def enrol(self) -> AgentConfig:
+        return enrol(self.cloud.stack.postgres, self.system_id, self.home, {})
+
+    def settings(self, **other: str) -> Settings:
+        """What a process reads from its environment; `other`: services that are reached elsewhere."""
+        stack = self.cloud.stack
+        places = {"database": stack.postgres, "kafka": stack.kafka, "schema_registry": stack.registry, **other}
+        return Settings.model_validate({**places, "source_password": self.shop.password})
 
     def start(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
@@ -68,12 +81,25 @@ class Till:
             finally:
                 process.kill()
 
-    def status(self) -> dict[str, object]:
-        said: dict[str, object] = json.loads(self.fluxion("agent", "status", "--home", str(self.home), "--json").stdout)
-        return said
+    @contextmanager
+    def at_work(self, settings: Settings | None = None, config: AgentConfig | None = None) -> Iterator["AtWork"]:
+        """The agent in a thread: quicker than a process, and seen from inside. It is ended as by SIGTERM."""
+        one = AtWork(self.home, config or read_config(self.home), settings or self.settings())
+        try:
+            yield one
+        finally:
+            one.stop()
+        if one.fault is not None:
+            raise one.fault
+
+    def dumps(self) -> list[int]:
+        """The connections that read the shop's log as this agent's account. One comes a moment after the snapshot is whole."""
+        query = "select id from information_schema.processlist where command = 'Binlog Dump' and user = '{}'"
+        until(lambda: self.shop.run(query.format(self.shop.user)) != [], "the log is read")
+        return [row[0] for row in self.shop.run(query.format(self.shop.user))]
 
     def standing(self) -> dict[str, Any]:
-        """As `status`, without a process for it."""
+        """What `agent status` says, without a process for it."""
         return standing_of(self.home, SystemClock())
 
     def wait_until_current(self) -> None:
@@ -88,6 +114,44 @@ class Till:
                 return
             time.sleep(0.05)
         raise AssertionError(self.standing())
+
+
+class AtWork:
+    """An agent that runs in a thread of this process; `fault` is what ended it by itself."""
+
+    def __init__(self, home: Path, config: AgentConfig, settings: Settings) -> None:
+        self.fault: BaseException | None = None
+        self._watchdog = Watchdog(SystemClock())
+        self._agent = Agent(home, config, settings, SystemClock(), self._watchdog)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._agent.run()
+        except BaseException as fault:  # noqa: BLE001 -- the test looks at it
+            self.fault = fault
+
+    @property
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def waits_for(self) -> set[str]:
+        """The services and things that its page says it waits for."""
+        return {standing.wait.dependency for standing in self._watchdog.standings() if standing.wait}
+
+    def stop(self) -> None:
+        self._agent.stop()
+        self._thread.join(20)
+        assert not self.runs, "it does not end"
+
+    def wait_for_its_end(self) -> BaseException | None:
+        """What ended it; it counts as expected then."""
+        self._thread.join(20)
+        assert not self.runs, "it goes on"
+        fault, self.fault = self.fault, None
+        return fault
 
 
 def shipped(till: Till) -> dict[tuple[str, ...], tuple[str | None, ...]]:
@@ -127,8 +191,11 @@ def sell(shop: Shop, numbers: Iterator[int], done: threading.Event) -> None:
             cursor.execute("commit")
 
 
-def seen_as_stored(till: Till, *tables: str) -> None:
-    """Demand that the topic ends with exactly the rows that the shop has; without times, which are written another way."""
+def seen_as_stored(till: Till, *tables: str) -> dict[tuple[str, ...], tuple[str | None, ...]]:
+    """Demand that the topic ends with exactly the rows that the shop has, and return all that it ends with.
+
+    Without times, which are written another way.
+    """
     found = shipped(till)
     for table in tables:
         rows = sorted(values for (name, *_), values in found.items() if name == table)
@@ -137,6 +204,7 @@ def seen_as_stored(till: Till, *tables: str) -> None:
             assert [row[0] for row in rows] == [row[0] for row in mine]
         else:
             assert rows == mine
+    return found
 
 
 def statuses_of(till: Till) -> list[Status]:

@@ -21,15 +21,10 @@ from producers.sources.mysql.position import (
     view_position,
     with_gtid,
 )
+from producers.sources.reading_order import reading_order
 
 # A transaction is in the log before it can be seen in its tables, by the time that a commit takes.
 SEEN_WITHIN_S, _LOOK_AGAIN_S = 5.0, 0.005
-
-
-def reading_order(tables: frozenset[str], bounds: Bounds) -> list[str]:
-    """Return the tables by name, those of lines behind all others in the order of the bounds."""
-    lines = [table for table, bound in bounds.items() if bound.header is not None and table in tables]
-    return [*sorted(tables - set(lines)), *lines]
 
 
 class _Run:

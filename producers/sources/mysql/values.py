@@ -23,8 +23,9 @@ from schemas.records import Type
 
 Read = Callable[[Any], str | None]
 
-_FLOAT_DIGITS = range(6, 10)
-_SUBNORMAL_DIGITS = range(1, 10)
+# Fewer digits than the nine that name every 32-bit float.
+_FLOAT_DIGITS = range(6, 9)
+_SUBNORMAL_DIGITS = range(1, 9)
 _SMALLEST_NORMAL = 2.0**-126
 # Its fractions stand in the log without their number of digits, so rows could not be told apart from others.
 _OLD_FRACTIONS = re.compile(r"\w+\([1-6]\).*mariadb-5\.3")
@@ -71,7 +72,7 @@ def single(value: Any) -> str:
         short = float(f"{wide:.{digits}g}")
         if struct.unpack("f", struct.pack("f", short))[0] == wide:
             return repr(short)
-    return repr(wide)
+    return repr(float(f"{wide:.9g}"))
 
 
 def base64(value: Any) -> str:
