@@ -160,11 +160,15 @@ class Journal(ShipperSide):
                 raise self._full()
             for one in ready:
                 ends_from = after.next_number
+                taken = bool(one.capture.ends)
                 if one.capture.kind == "snapshot":
+                    taken = run is not None and run.first_number is None
                     run = self._begun(run, one.capture, after.next_number)
                     ends_from = run.first_number or ends_from
                 elif before.stream_position is None:
                     raise ValueError("a stream's Capture came before the snapshot was whole")
+                if taken:  # an end's number is its own: what it takes away is older than any row that follows
+                    after = msgspec.structs.replace(after, next_number=after.next_number + 1)
                 after = self._moved(one, self._store(one, ends_from, after))
             if after != before:
                 self._link.execute(_UPDATE, msgspec.structs.astuple(after))

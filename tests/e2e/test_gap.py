@@ -12,6 +12,7 @@ from tests.e2e.abasto import Abasto, open_abasto
 pytestmark = [pytest.mark.stack, pytest.mark.processes, pytest.mark.timeout(240)]
 
 GOODS = 60
+FEW = 5
 
 
 @pytest.fixture
@@ -90,3 +91,14 @@ def test_a_table_emptied_by_truncate_waits_for_a_person_too(shop: Abasto) -> Non
     waits = "select row_count, of_rows from pos_integration.pending_deletes where external_table = 'articulos'"
     assert shop.wait(lambda: shop.rows(waits), "the deletions that wait") == [(GOODS, GOODS)]
     assert living(shop) == GOODS
+
+
+def test_what_is_put_into_an_emptied_table_stands(shop: Abasto) -> None:
+    """The first row behind the TRUNCATE too: what the end took away is older than all of them."""
+    shop.pos("delete from articulos where codigo >= 'P05'")
+    shop.wait(lambda: living(shop) == FEW or None, "the deletions")
+    shop.pos("truncate table articulos")
+    shop.wait(lambda: living(shop) == 0 or None, "the emptied table")
+    goods = ", ".join(f"('P{number:02d}', 'Otra vez', 1, null, 16, 'S')" for number in range(FEW))
+    shop.pos(f"insert into articulos values {goods}")
+    shop.wait(lambda: living(shop) == FEW or None, "the goods that were put in")

@@ -25,13 +25,13 @@ def test_rows_and_captures_are_numbered_from_one_and_on_after_reopening(path: Pa
     again = Journal(path, StillClock())
     again.append([change("p3", ["d"])])
     assert [(entry.sequence, entry.numbers) for entry in again.unshipped()] == [
-        (1, [1]),
-        (2, [2, 3]),
-        (3, [4]),
-        (4, [5]),
+        (1, [2]),
+        (2, [3, 4]),
+        (3, [5]),
+        (4, [6]),
     ]
     state = again.state()
-    assert (state.stream_position, state.last_sequence, state.next_number, state.rows) == ("p3", 4, 6, 5)
+    assert (state.stream_position, state.last_sequence, state.next_number, state.rows) == ("p3", 4, 7, 5)
     again.close()
 
 
@@ -94,7 +94,7 @@ def test_a_first_run_supersedes_all_others_and_stops_the_stream(path: Path) -> N
     assert journal.state().stream_position is None
     journal.finish_run(first)
     assert journal.state().stream_position == "two"
-    assert journal.unshipped()[-1].ends_from == 2
+    assert journal.unshipped()[-1].ends_from == 3
     assert journal.run() is None
     journal.close()
 
@@ -107,7 +107,7 @@ def test_tables_are_read_again_while_the_stream_goes_on(path: Path) -> None:
     journal.append([again])
     journal.append([change("p2", ["b"])])
     journal.append([Capture("snapshot", "s2", [ITEMS], [], [CaptureEnd("items")], 5)])
-    assert journal.unshipped()[-1].ends_from == 3, "the number that was next when the run's first chunk was stored"
+    assert journal.unshipped()[-1].ends_from == 4, "the number that was next when the run's first chunk was stored"
     assert journal.state().stream_position == "p2"
     journal.finish_run(first)
     run = journal.run()
@@ -117,10 +117,23 @@ def test_tables_are_read_again_while_the_stream_goes_on(path: Path) -> None:
     journal.close()
 
 
-def test_an_end_in_the_stream_says_the_number_that_was_next_there(path: Path) -> None:
+def test_the_number_of_an_end_is_between_what_came_before_it_and_what_comes_after(path: Path) -> None:
     journal = streaming(path)
     journal.append([change("p1", ["a", "b"]), Capture("stream", "p2", [], [], [CaptureEnd("items")], 5)])
-    assert journal.unshipped()[-1].ends_from == 4
+    journal.append([change("p3", ["c"])])
+    before, end, after = journal.unshipped()[-3:]
+    assert before.numbers[-1] < end.ends_from < after.numbers[0]
+    journal.close()
+
+
+def test_the_number_of_an_empty_tables_end_is_no_rows(path: Path) -> None:
+    journal = streaming(path)
+    run = journal.request_run("again", ["items"], {})
+    journal.append([Capture("snapshot", "s1", [], [], [CaptureEnd("items")], 5)])
+    journal.finish_run(run)
+    journal.append([change("p1", ["a"])])
+    end, after = journal.unshipped()[-2:]
+    assert end.ends_from < after.numbers[0]
     journal.close()
 
 
@@ -136,10 +149,10 @@ def test_a_row_over_the_limit_is_set_aside_and_keeps_its_number(path: Path) -> N
     journal = streaming(path)
     journal.append([change("p1", ["a", "x" * (MAX_ROW_BYTES + 1), "c"]), change("p2", ["d"])])
     entries = journal.unshipped(limit_bytes=10**9)
-    assert [entry.numbers for entry in entries[1:]] == [[2, 4], [5]]
+    assert [entry.numbers for entry in entries[1:]] == [[3, 5], [6]]
     assert [row.values[1] for row in entries[1].capture.rows] == ["a", "c"]
     aside = journal._link.execute("select number, sequence, source_table, length(body) from quarantined").fetchall()
-    assert aside[0][:3] == (3, 2, "items")
+    assert aside[0][:3] == (4, 2, "items")
     assert aside[0][3] > MAX_ROW_BYTES
     assert journal.state().quarantined == 1
     journal.close()
@@ -188,7 +201,7 @@ def test_a_clock_at_2015_or_hours_ahead_changes_neither_numbers_nor_what_is_kept
     for step, at in enumerate([56 * years, 45 * years, 56 * years + 7_200_000_000, 0, 80 * years, 56 * years]):
         clock.now = at
         journal.append([change(f"p{step}", ["a"])])
-    assert [entry.numbers for entry in journal.unshipped()] == [[n] for n in range(1, 8)]
+    assert [entry.numbers for entry in journal.unshipped()] == [[n] for n in range(2, 9)]
     journal.acknowledge(Place(3, "p1"))
     clock.now = 99 * years
     for step in range(40):
