@@ -1,6 +1,7 @@
 """A system's `sync_settings`: what may stand in them, checked when they are saved and again where they are read."""
 
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import msgspec
@@ -30,43 +31,48 @@ class SyncSettings(msgspec.Struct, frozen=True):
 
 
 def parse_settings(said: dict[str, Any]) -> SyncSettings:
-    """Check settings as JSON gave them; ConfigurationError names the first that is wrong."""
+    """Check settings as JSON gave them; ConfigurationError names everything that is wrong."""
     known = SyncSettings.__struct_fields__
-    for name in said:
-        if name not in known:
-            message = f"there is no sync setting {name!r}"
-            raise ConfigurationError(message, f"sync_settings knows {', '.join(known)}")
-    chosen = SyncSettings(**said)
-    _check_settle(chosen.settle_seconds)
-    _check_whole("history_days", chosen.history_days, 1, MOST_HISTORY_DAYS)
-    _check_whole("pending_percent", chosen.pending_percent, 0, 100)
+    faults = [_unknown(name, known) for name in said if name not in known]
+    chosen = SyncSettings(**{name: value for name, value in said.items() if name in known})
+    faults += [
+        *_settle_faults(chosen.settle_seconds),
+        *_whole_faults("history_days", chosen.history_days, 1, MOST_HISTORY_DAYS),
+        *_whole_faults("pending_percent", chosen.pending_percent, 0, 100),
+        *_instant_faults(chosen.announce_from),
+    ]
     if chosen.position_lost not in POLICIES:
-        message = f"position_lost is {chosen.position_lost!r:.60}"
-        raise ConfigurationError(message, f"correct it in sync_settings: {' or '.join(POLICIES)}")
-    if chosen.announce_from is not None:
-        _check_instant(chosen.announce_from)
+        faults.append(f"position_lost is {chosen.position_lost!r:.60}: it must be {' or '.join(POLICIES)}")
+    if faults:
+        raise ConfigurationError(
+            "; ".join(faults), "correct sync_settings; docs/operation.md says what may stand in them"
+        )
     return msgspec.structs.replace(chosen, settle_seconds=float(chosen.settle_seconds))
 
 
-def _check_whole(name: str, value: object, least: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        message = f"{name} is {value!r:.60}"
-        raise ConfigurationError(message, f"correct it in sync_settings: a whole number from {least} to {most}")
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    near = get_close_matches(name, known, 1)
+    meant = f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+    return f"there is no sync setting {name!r}{meant}"
 
 
-def _check_settle(value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not LEAST_SETTLE_S <= value <= MOST_SETTLE_S:
-        message = f"settle_seconds is {value!r:.60}"
-        mend = f"correct it in sync_settings: a number from {LEAST_SETTLE_S} to {MOST_SETTLE_S}"
-        raise ConfigurationError(message, mend)
+def _whole_faults(name: str, value: object, least: int, most: int) -> list[str]:
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return []
+    return [f"{name} is {value!r:.60}: it must be a whole number from {least} to {most}"]
 
 
-def _check_instant(value: object) -> None:
+def _settle_faults(value: object) -> list[str]:
+    if isinstance(value, int | float) and not isinstance(value, bool) and LEAST_SETTLE_S <= value <= MOST_SETTLE_S:
+        return []
+    return [f"settle_seconds is {value!r:.60}: it must be a number from {LEAST_SETTLE_S} to {MOST_SETTLE_S}"]
+
+
+def _instant_faults(value: object) -> list[str]:
     try:
-        zone = datetime.fromisoformat(value).tzinfo if isinstance(value, str) else None
+        if value is None or (isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None):
+            return []
     except ValueError:
-        zone = None
-    if zone is None:
-        message = f"announce_from is {value!r:.60}"
-        mend = "correct it in sync_settings: an ISO 8601 instant with a zone, such as 2026-01-31T00:00:00-04:00"
-        raise ConfigurationError(message, mend)
+        pass
+    told = f"announce_from is {value!r:.60}"
+    return [f"{told}: it must be an ISO 8601 instant with a zone, such as 2026-01-31T00:00:00-04:00"]

@@ -28,7 +28,7 @@ FROM = "2026-01-31T00:00:00-04:00"
         ('{"announce_from": 7, "settle_seconds": true}', SyncSettings(), ["announce_from", "settle_seconds"]),
         ('{"settle_seconds": 0.5}', SyncSettings(), ["settle_seconds"]),
         ('{"settle_seconds": 86401}', SyncSettings(), ["settle_seconds"]),
-        ('{"settle": 3, "settle_seconds": 4}', SyncSettings(4), ["'settle'; sync_settings knows settle_seconds, anno"]),
+        ('{"settle": 3, "settle_seconds": 4}', SyncSettings(4), ["'settle', did you mean 'settle_seconds'?"]),
         ("[3]", SyncSettings(), ["sync_settings"]),
         ('{"settle_seconds": %s}' % ("9" * 5000), SyncSettings(), ["sync_settings"]),
     ],
