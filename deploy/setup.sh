@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What `make setup` does, in three steps that cost nothing when they are done already. Usage: setup.sh venv|system|python|jars
 #   venv    print the path of this checkout's virtual environment
-#   system  Debian packages: the databases and Maven
+#   system  Debian packages: the databases, Maven, and the ODBC driver for SQL Server
 #   python  the virtual environment with everything that requirements.lock names, and the `fluxion` command of this checkout
 #   jars    Kafka and the schema registry, by Maven
 # Nothing is written into the checkout: all of it goes to $FLUXION_CACHE, else $XDG_CACHE_HOME/fluxion, else ~/.cache/fluxion.
@@ -31,6 +31,8 @@ missing_packages() {
   has mariadbd && has mariadb-install-db || echo mariadb-server
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb || echo postgresql
   has mvn || echo maven
+  # The agent's way into SQL Server. Debian's package says so in odbcinst.ini; elsewhere the driver has to be registered there.
+  compgen -G '/usr/lib/*/odbc/libtdsodbc.so' >/dev/null || grep -qs '^\[FreeTDS\]' /etc/odbcinst.ini || echo tdsodbc
 }
 
 install_packages() {

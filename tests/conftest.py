@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from deploy.stack import Stack
 from tests.support import local
+from tests.support import sqlserver as sql_servers
+from tests.support.tds.run import running
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Cloud:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark whatever uses the stack, so that `-m "not stack"` is quick."""
     for item in items:
-        if {"stack", "cloud"} & set(getattr(item, "fixturenames", ())):
+        if {"stack", "cloud", "sqlserver"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.stack)
 
 
@@ -38,3 +41,23 @@ def cloud(stack: Stack) -> Cloud:
     for words in (("db", "migrate"), ("topics", "create"), ("schemas", "register")):
         local.fluxion(*words, environment=environment)
     return Cloud(stack, environment)
+
+
+@pytest.fixture(scope="session")
+def sqlserver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[sql_servers.Server]:
+    """SQL Server: the one that FLUXION_TEST_SQLSERVER names, else a stand-in on the stack's PostgreSQL; tests share it."""
+    real = sql_servers.real_server()
+    if real is not None:
+        yield real
+        return
+    stack: Stack = request.getfixturevalue("stack")
+    folder: Path = tmp_path_factory.mktemp("sqlserver")
+    with running(sql_servers.superuser(stack.postgres), folder, databases=()) as standin:
+        yield standin
+
+
+@pytest.fixture
+def mssql(sqlserver: sql_servers.Server) -> Iterator[sql_servers.Database]:
+    """An empty database of its own on `sqlserver`, with snapshot isolation and change tracking on."""
+    with sql_servers.database(sqlserver) as database:
+        yield database

@@ -1,0 +1,3 @@
+from tests.support.tds.server import main
+
+main()
