@@ -77,12 +77,15 @@ def _validated(data: object, name: str) -> Template:
 def json_schema() -> dict[str, Any]:
     """Return the format as a JSON Schema, for editors.
 
-    A template that extends another may leave out what it inherits, so a block demands nothing here: `load` does.
+    A template that extends another may leave out what it inherits, or take it away, so a block demands nothing here:
+    `load` does.
     """
     made = Template.model_json_schema(by_alias=True, mode="validation")
     for name, block in made["$defs"].items():
         if name.endswith("Block") and name not in {"PaymentsBlock", "TaxesBlock"}:  # (lists are replaced whole)
             block.pop("required", None)
+    for section in ("category", "supplier", "product", "stock", "movement", "sale"):
+        made["properties"][section]["anyOf"].append({"type": "null"})
     pattern = r"^[\w-]+@\d+$"
     made["properties"]["extends"] = {"type": "string", "pattern": pattern, "description": "name@version of the base"}
     own = ["template", "version"]

@@ -281,7 +281,8 @@ class Quarantined(Struct, frozen=True, kw_only=True):
 
     raw: the row as JSON {column: value}, or the raw record's bytes in base64 where it could not even be read.
     version: that of the row; None for a whole record. message is one sentence with its mend. change: the row as a
-    ChangeSet of its own in JSON, from which it is mapped again after mending; None for a whole record.
+    ChangeSet of its own in JSON, from which it is mapped again after mending; None for a whole record. record_id: of the
+    canonical record that the row would have been, where its key can be read; a newer one settles the entry.
     """
 
     topic: str
@@ -295,6 +296,7 @@ class Quarantined(Struct, frozen=True, kw_only=True):
     message: str
     raw: str
     change: str | None = None
+    record_id: str | None = None
 
 
 class CanonicalSet(Struct, frozen=True, kw_only=True):

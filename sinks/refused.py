@@ -35,7 +35,8 @@ class Refused:
     """A row of pos_integration.quarantine.
 
     source_offset: of the raw record in pos.changes.v1, from which a row is mapped again; change: the row as a ChangeSet of
-    its own, where a processor refused it. again: it came by a replay or a retry, so what was settled is open once more.
+    its own, where a processor refused it. row_id: which row it is, in whatever version; None where it has no key. again: it
+    came by a replay or a retry, so what was settled is open once more.
     """
 
     tenant_id: str
@@ -53,24 +54,37 @@ class Refused:
     raw: bytes
     change: str | None
     source_offset: int | None
+    row_id: str | None
     again: bool
 
 
-_COLUMNS = (
-    "tenant_id", "pos_system_id", "topic", "partition", "offset", "external_table", "external_id", "version",
-    "mapping_revision", "code", "error_class", "message", "raw", "change", "source_offset",
-)  # fmt: skip
+_COLUMNS = {
+    "tenant_id": "uuid", "pos_system_id": "uuid", "topic": "text", "partition": "int", "offset": "bigint",
+    "external_table": "text", "external_id": "text", "version": "bigint", "mapping_revision": "int", "code": "text",
+    "error_class": "text", "message": "text", "raw": "bytea", "change": "text", "source_offset": "bigint", "row_id": "uuid",
+}  # fmt: skip
 _values = attrgetter(*_COLUMNS, "again")
+_names = ", ".join(f'"{column}"' for column in _COLUMNS)
 
-# The same row in the same record is the same fault. One that was retried in vain is open again, a discarded one stays so.
+# The same row in the same record is the same fault. One that was retried in vain is open again; a discarded one stays so,
+# also when it comes again as it was, and so does one that a newer row has settled.
 _QUARANTINE = f"""
-insert into pos_integration.quarantine as q ({", ".join(f'"{column}"' for column in _COLUMNS)})
-values ({", ".join(["%s"] * len(_COLUMNS))})
+insert into pos_integration.quarantine as q ({_names}, resolved_at, resolution, resolved_by, notes)
+select v.*, d.resolved_at, d.resolution, d.resolved_by, d.notes
+from (values ({", ".join(f"%s::{kind}" for kind in _COLUMNS.values())})) v ({_names})
+left join lateral (
+  select * from pos_integration.quarantine o
+  where o.tenant_id = v.tenant_id and o.row_id = v.row_id and o.resolution = 'discarded' and o.raw = v.raw
+  order by o.id desc limit 1
+) d on true
 on conflict (tenant_id, topic, partition, "offset", coalesce(external_table, ''), coalesce(external_id, ''), coalesce(version, -1))
 do update set mapping_revision = excluded.mapping_revision, code = excluded.code, error_class = excluded.error_class,
-  message = excluded.message, resolved_at = null, resolution = null, resolved_by = null
-where (q.mapping_revision < excluded.mapping_revision or %s) and q.resolution is distinct from 'discarded'
+  message = excluded.message, row_id = excluded.row_id, resolved_at = null, resolution = null, resolved_by = null, notes = null
+where (q.mapping_revision < excluded.mapping_revision or %s) and (q.resolution is null or q.resolution = 'retried')
 """  # noqa: S608 -- only our own constants
+
+# What the sink itself says of a row; no business of the point of sale, and not the same each time that the row comes.
+_NOT_OF_THE_ROW = {"partition", "is_snapshot", "has_header"}
 
 
 def set_aside(link: Link, refused: Sequence[Refused]) -> None:
@@ -82,7 +96,7 @@ def set_aside(link: Link, refused: Sequence[Refused]) -> None:
 
 def refuse(incoming: Incoming, unit: Unit, fault: FluxionError) -> Refused:
     """Return the quarantine row of one unit."""
-    row = {name: value for name, value in unit.fields.items() if value is not None}
+    row = {name: value for name, value in unit.fields.items() if value is not None and name not in _NOT_OF_THE_ROW}
     return Refused(
         tenant_id=unit.tenant_id,
         pos_system_id=unit.system_id,
@@ -99,6 +113,7 @@ def refuse(incoming: Incoming, unit: Unit, fault: FluxionError) -> Refused:
         raw=json.dumps(row, ensure_ascii=False, default=str).encode(),
         change=None,
         source_offset=incoming.record.source_offset if incoming.record else None,
+        row_id=unit.id,
         again=incoming.replayed,
     )
 
@@ -123,6 +138,7 @@ def refuse_whole(incoming: Incoming, owner: Owner | None, fault: FluxionError | 
         raw=incoming.raw,
         change=None,
         source_offset=incoming.record.source_offset if incoming.record else None,
+        row_id=None,
         again=incoming.replayed,
     )
 
@@ -145,6 +161,7 @@ def passed_on(incoming: Incoming, row: Quarantined, owner: Owner, mapping_revisi
         raw=_bytes_of(row),
         change=storable(row.change),
         source_offset=row.offset,
+        row_id=row.record_id or _by_key(owner.system_id, row),
         again=incoming.replayed,
     )
 
@@ -161,6 +178,13 @@ def _bytes_of(row: Quarantined) -> bytes:
         except binascii.Error:
             return row.raw.encode()
     return row.raw.encode()
+
+
+def _by_key(system_id: str, row: Quarantined) -> str | None:
+    """Tell the rows apart of which nobody can say what records they would be: by table and key, an id that no record has."""
+    if row.external_table is None or row.external_id is None:
+        return None
+    return str(uuid.uuid5(uuid.UUID(system_id), json.dumps(["quarantine", row.external_table, row.external_id])))
 
 
 def _uuid_or_nobody(text: str) -> str:

@@ -190,7 +190,8 @@ where s.tenant_id = %(tenant)s and s.pos_system_id = %(system)s and s.is_snapsho
 """
 _WITH_LINES = """
   and s.external_table = %(table)s
-  and exists (select from fluxion.sale_items i where i.tenant_id = s.tenant_id and i.sale_id = s.id)
+  and exists (select from fluxion.sale_items i
+    where i.tenant_id = s.tenant_id and i.sale_id = s.id and i.deleted_at is null)
 """
 # Announced ones that were read again. The lines may follow the headers, so those wait.
 _AGAIN_HEADERS = """

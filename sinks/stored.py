@@ -13,7 +13,8 @@ AnnouncedAs = Literal["silent", "standing", "voided"]
 class StoredPart(Struct, frozen=True):
     """What the parts of a sale have in common.
 
-    deleted: no part of its sale any more. purged: it went from the POS, perhaps together with its sale, `gone_for` seconds ago.
+    deleted: no part of its sale any more, or never seen in it. purged: it went from the POS, perhaps together with its sale,
+    `gone_for` seconds ago.
     """
 
     id: str

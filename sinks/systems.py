@@ -19,7 +19,9 @@ _QUERY = """
 select s.id::text, s.tenant_id::text,
        s.sync_settings::text, s.created_at, s.epoch, coalesce(s.field_mappings->>'stock_origin' = 'movements', false),
        coalesce((select jsonb_object_agg(t.id, t.time_zone) from fluxion.stores t
-                 where t.tenant_id = s.tenant_id and t.pos_system_id = s.id), '{}')
+                 where t.tenant_id = s.tenant_id and t.pos_system_id = s.id), '{}'),
+       exists (select from pos_integration.quarantine q
+               where q.tenant_id = s.tenant_id and q.pos_system_id = s.id and q.resolved_at is null)
 from pos_integration.pos_systems s
 """
 
@@ -30,7 +32,8 @@ class Owner:
 
     announce_from: sales of a snapshot that are older send nothing; by default the system's registration. pending_percent:
     an end of a snapshot that would delete more of a table waits for a person. first_version: the first of the present
-    epoch. stock_by_movements: the level is the sum of the movements, and levels that are sent are none.
+    epoch. stock_by_movements: the level is the sum of the movements, and levels that are sent are none. quarantined: rows of
+    it wait in quarantine.
     """
 
     system_id: str
@@ -41,6 +44,7 @@ class Owner:
     first_version: int
     stock_by_movements: bool
     stores: dict[str, str]
+    quarantined: bool
 
 
 class Systems:
@@ -80,7 +84,7 @@ class Systems:
 
 
 def _owner(faults: set[tuple[str, str]], row: tuple[Any, ...]) -> Owner:
-    system_id, tenant_id, text, registered, epoch, stock_by_movements, stores = row
+    system_id, tenant_id, text, registered, epoch, stock_by_movements, stores, quarantined = row
     settings, bad = read_settings(text)
     faults.update((system_id, fault) for fault in bad)
     return Owner(
@@ -92,6 +96,7 @@ def _owner(faults: set[tuple[str, str]], row: tuple[Any, ...]) -> Owner:
         first_version=epoch << EPOCH_SHIFT,
         stock_by_movements=stock_by_movements,
         stores=stores,
+        quarantined=quarantined,
     )
 
 

@@ -16,6 +16,7 @@ from sinks.reading import Said, said_by
 from sinks.refused import Refused, refuse, refuse_whole, set_aside
 from sinks.snapshot_ends import take_ends
 from sinks.stale import StaleRows
+from sinks.superseded import Superseding
 from sinks.systems import Owner
 from sinks.tables import STOCK_MOVEMENTS, TABLES, Left, Link, Table, Unit, rounds
 
@@ -44,6 +45,7 @@ class BatchWriter:
         self._owner_of = owner_of
         self._stale_rows = stale_rows
         self._moved = moved
+        self._superseding = Superseding(owner_of)
         with link.transaction():
             for table in TABLES:
                 table.make_stage(link)
@@ -113,11 +115,12 @@ class BatchWriter:
             concerned = concerned_by(said, writing.left)
             remember_left(self._link, writing.left)
             wait_for_end(self._link, concerned.reread)
+            set_aside(self._link, refused)  # before the ends: a row that was read and refused is not gone
+            self._superseding.settle(self._link, refused, writing.taken)
             take_ends(self._link, said.ends, self._moved)
             if concerned.removed:
                 take_out_of_open(self._link, concerned.removed)
             announce(self._link, concerned.touched, self._owner_of)  # (8)
-            set_aside(self._link, refused)
             if said.systems:
                 self._link.execute(_SYNCED, [sorted(said.systems)])
         self._stale_rows.add(writing.stale)  # (9): the block has committed
@@ -139,12 +142,16 @@ def _measure(batch: Sequence[Incoming], refused: Sequence[Refused]) -> None:
 
 
 class _Writing:
-    """(6) and (7) of one transaction. stale: (system, rows) that met rows of a newer epoch. left: see `Table.write`."""
+    """(6) and (7) of one transaction.
+
+    stale: (system, rows) that met rows of a newer epoch. left: see `Table.write`. taken: the units that were not refused.
+    """
 
     def __init__(self, link: Link, said: Said) -> None:
         self._link = link
         self._said = said
         self.left: list[Left] = []
+        self.taken: list[Unit] = []
         self.stale: list[tuple[str, int]] = []
 
     def together(self, in_rounds: Iterable[list[Unit]]) -> list[Refused]:
@@ -186,6 +193,7 @@ class _Writing:
             recompute(self._link, levels | levels_of(self._link, summed))
         if table.name in self._said.older:
             self.stale += table.stale(self._link)
+        self.taken += units
 
     def _has_sums(self, table: Table) -> bool:
         return table is STOCK_MOVEMENTS and bool(self._said.by_movements)

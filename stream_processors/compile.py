@@ -27,7 +27,7 @@ Delete = Callable[[Cells, int, str, str, DeletionKind], Draft]
 
 
 def compile_table(context: Context, layout: Layout) -> tuple[Maker, ...]:
-    """Return one closure for each entity that the table feeds.
+    """Return one closure for each entity that the table feeds, and what tells its records' ids.
 
     A closure takes a row and its index and returns a Draft, None where the row is not meant, or raises FluxionError.
     """
@@ -62,7 +62,7 @@ def _maker(context: Context, sent: Sent, alternatives: list[Part]) -> Maker:
                 return None
         return delete(cells, index, ident(words), external, kind)
 
-    return make
+    return Maker(first.entity, make, lambda cells: ident(keys(cells)))
 
 
 def _upsert(context: Context, sent: Sent, part: Part) -> Upsert:

@@ -53,11 +53,13 @@ class Draft(Struct, frozen=True):
 
 
 class Fault(Struct, frozen=True):
-    """Why a row goes to quarantine, as far as one entity is concerned."""
+    """Why a row goes to quarantine, as far as one entity is concerned. id: of the record that it would have been."""
 
     row: int
     external_id: str | None
     error: FluxionError
+    entity: Entity | None = None
+    id: str | None = None
 
 
 class EndFault(Struct, frozen=True):

@@ -63,7 +63,7 @@ def _in_row_maker(
                 return named(index, words, content) if content[0] else None
         return gone(row, index, words, header_kind)
 
-    return make
+    return Maker(entity, make, lambda cells: ident((*keys(cells), *last)))
 
 
 def _in_row(context: Context, sent: Sent, part: Part) -> InRow:

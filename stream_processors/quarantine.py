@@ -11,6 +11,8 @@ from stream_processors.drafts import Fault, Mapped, Raw
 
 MAX_EXTERNAL_ID = 200
 MAX_MESSAGE = 4_000
+# A category or supplier that is named in a product's row is many rows'; the product is this row's alone.
+_SHARED = frozenset({"category", "supplier"})
 
 
 def quarantined(mapped: Mapped) -> list[Quarantined]:
@@ -44,11 +46,14 @@ def _entry(index: int, faults: list[Fault], change_set: ChangeSet, raw: Raw) -> 
     layout = change_set.layouts[row.layout]
     cells = {column.name: value for column, value in zip(layout.columns, row.values, strict=True)}
     external_id = next((fault.external_id for fault in faults if fault.external_id), None)
+    known = [fault for fault in faults if fault.id]
+    own = next((fault.id for fault in known if fault.entity not in _SHARED), known[0].id if known else None)
     entry = _of(raw, layout.table, [fault.error for fault in faults], json.dumps(cells, ensure_ascii=False))
     return replace(
         entry,
         external_id=external_id and _storable(external_id)[:MAX_EXTERNAL_ID],
         version=row.version,
+        record_id=own,
         change=msgspec.json.encode(row_alone(change_set, index)).decode(),
     )
 

@@ -1,11 +1,12 @@
 """What every closure of a table needs: a row's key and condition, its fields, and what to do where the layout cannot serve."""
 
 from collections.abc import Callable
-from typing import NoReturn, TypeVar, cast
+from typing import NamedTuple, NoReturn, TypeVar, cast
 
 from fluxion.errors import MappingError
 from schemas.blocks import Block, OfSaleBlock, SaleBlock
 from schemas.forms import Primary
+from schemas.identity import Entity
 from schemas.parts import Part, fields
 from schemas.records import Row
 from stream_processors.cells import MEND_TEMPLATE, Cells, Holds, Sent
@@ -16,7 +17,15 @@ from stream_processors.reader import Reader
 
 T = TypeVar("T")
 # (row, its index in the change set) → the draft; None where the row is not meant
-Maker = Callable[[Row, int], Draft | None]
+Make = Callable[[Row, int], Draft | None]
+
+
+class Maker(NamedTuple):
+    """What makes one entity of a table's rows. own: the id of the record that a row is, whatever else of it cannot be read."""
+
+    entity: Entity
+    make: Make
+    own: Callable[[Cells], str]
 
 
 def attempt(work: Callable[[], T]) -> T:

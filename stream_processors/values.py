@@ -5,7 +5,7 @@ Every parser takes text and returns text (or a boolean) and raises ValueError wi
 
 import re
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 
 from schemas.records import Type
 
@@ -25,16 +25,25 @@ def text(value: str) -> str | None:
     return value.strip() or None
 
 
-# What a double holds of any decimal number (DBL_DIG); further digits are the noise of its arithmetic.
-_OF_A_DOUBLE = Context(prec=15, rounding=ROUND_HALF_EVEN)
+# What a double holds of any decimal number (DBL_DIG); digits behind them are the noise of its arithmetic. The decimals of an
+# amount are kept in any case, and beyond those of a rate of exchange nothing is.
+_DIGITS_OF_A_DOUBLE, _OF_AN_AMOUNT, _OF_A_RATE = 15, 4, 10
 
 
 def float_number(value: str) -> str | None:
-    """Write a float's shortest text ("1e-07") as a plain decimal of 15 digits: 0.30000000000000004 is 0.3, and 1.0 is 1.
+    """Write a float's shortest text ("1e-07") as a plain decimal, without noise: 0.30000000000000004 is 0.3, and 1.0 is 1.
 
     NaN and Infinity pass; `validate` refuses them.
     """
-    return _plainly(_OF_A_DOUBLE.plus(Decimal(value)))
+    _, _, decimals = value.partition(".")
+    if len(decimals) <= _OF_AN_AMOUNT and decimals.isdecimal():  # most are, and nothing of them is noise
+        return value.rstrip("0").rstrip(".")
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int):
+        places = min(max(_OF_AN_AMOUNT, _DIGITS_OF_A_DOUBLE - 1 - number.adjusted()), _OF_A_RATE)
+        number = round(number, places) if -exponent > places else number
+    return _plainly(number)
 
 
 def float_text(value: str) -> str:

@@ -150,7 +150,7 @@ class Table:
 
     def _upsert(self, names: Sequence[str]) -> str:
         columns = [*_ENVELOPE, *names]
-        marks = ", ".join(f"case gone when '{mark}' then now() end" for mark in self.marks)
+        marks = ", ".join(map(self._set, self.marks))
         statement = (
             f"insert into {self.name} as t ({', '.join([*columns, *self.marks])})"  # noqa: S608 -- only our own constants
             f" select {', '.join(columns)}, {marks} from {self.stage} where part = %s"
@@ -162,12 +162,19 @@ class Table:
             return self._with_left(statement, placed="sale_id" in names)
         return self._with_cache(statement) if self.cached else statement
 
+    def _set(self, mark: Mark) -> str:
+        """A part that nobody saw before it went is a tombstone only: it keeps older rows out, and was never in its sale."""
+        either = self.of_sales and mark == "deleted_at"
+        return "case when gone is not null then now() end" if either else f"case gone when '{mark}' then now() end"
+
     def _marked(self) -> list[str]:
         if len(self.marks) == 1:
             return [_moved(self.marks[0])]
         # What a correction took out of its sale stays out of it when the sale is archived.
-        stays = "case when excluded.purged_at is not null then t.deleted_at end"
-        return [_moved("purged_at"), f"deleted_at = coalesce(excluded.deleted_at, {stays})"]
+        return [
+            _moved("purged_at"),
+            "deleted_at = case when excluded.purged_at is null then excluded.deleted_at else t.deleted_at end",
+        ]
 
     def _follows(self, names: Sequence[str]) -> list[str]:
         return [rule for column, (source, rule) in self.follows.items() if source in names and column not in names]

@@ -1,5 +1,6 @@
 """map: rows to drafts by the template's closures, compiled once for each layout."""
 
+from collections.abc import Callable
 from datetime import time
 from typing import Final, cast
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from schemas.mapping import check, restore, tables
 from schemas.parts import parts
 from schemas.records import Deletion, End, Layout
 from schemas.template import Template
+from stream_processors.cells import Cells
 from stream_processors.compile import compile_table
 from stream_processors.context import Context
 from stream_processors.drafts import Decoded, Draft, EndFault, Fault, Mapped, UnknownTableError
@@ -58,11 +60,12 @@ class Mapping:
             if isinstance(plan, FluxionError):
                 faults.append(Fault(index, _external_id(change_set.layouts[row.layout], row.values), plan))
                 continue
-            for make in plan:
+            for entity, make, own in plan:
                 try:
                     draft = make(row, index)
                 except FluxionError as fault:
-                    faults.append(Fault(index, _external_id(change_set.layouts[row.layout], row.values), fault))
+                    named = _external_id(change_set.layouts[row.layout], row.values)
+                    faults.append(Fault(index, named, fault, entity, _own_id(own, row.values)))
                 else:
                     if draft is not None:
                         drafts.append(draft)
@@ -115,6 +118,13 @@ def deletions(template: Template) -> dict[str, list[Deletion]]:
 
 def _shop(store: Store) -> Shop:
     return Shop(store.id, ZoneInfo(store.time_zone), time.fromisoformat(store.cutoff).isoformat())
+
+
+def _own_id(own: Callable[[Cells], str], cells: Cells) -> str | None:
+    try:
+        return own(cells)
+    except FluxionError:
+        return None
 
 
 def _external_id(layout: Layout, values: list[str | None]) -> str | None:

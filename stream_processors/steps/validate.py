@@ -49,7 +49,7 @@ def validate(mapped: Mapped) -> Mapped:
         try:
             sound.append(_checked(draft))
         except FluxionError as fault:
-            faults.append(Fault(draft.row, draft.external_id, fault))
+            faults.append(Fault(draft.row, draft.external_id, fault, draft.entity, draft.id))
     return replace(mapped, drafts=_without_halves(sound, faults) if faults else sound, faults=faults)
 
 
@@ -67,7 +67,8 @@ def _checked(draft: Draft) -> Draft:
     values = draft.values
     for name in REQUIRED[draft.entity]:
         if name in values and values[name] is None:
-            raise RequiredMissingError(f"{draft.entity}.{name} is null or blank", _MEND)
+            zero = " (a zero date counts as null)" if name in MOMENTS or name in DAYS else ""
+            raise RequiredMissingError(f"{draft.entity}.{name} is null or blank{zero}", _MEND)
     if draft.entity == "movement" and not _names_product(draft):
         raise RequiredMissingError("the movement names no product", _MEND)
     changed: Values = {

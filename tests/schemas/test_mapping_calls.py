@@ -15,7 +15,9 @@ from schemas.calls import (
     difference,
     first,
     joined,
+    largest,
     negated,
+    only_if,
     return_if_negative,
     rif,
     signed,
@@ -68,6 +70,17 @@ def test_text() -> None:
 )
 def test_a_rif_is_written_as_one_and_anything_else_as_it_was(text: str | None, written: str | None) -> None:
     assert rif(text) == written
+
+
+def test_a_value_that_holds_only_where_another_is_said() -> None:
+    assert (only_if("A-1", "1"), only_if("A-1", None), only_if(None, "1")) == ("A-1", None, None)
+
+
+@given(st.lists(NUMBERS, min_size=1))
+def test_the_largest_of_numbers_is_one_of_them(numbers: list[Decimal]) -> None:
+    texts = [format(number, "f") for number in numbers]
+    assert Decimal(str(largest(*texts, None))) == max(numbers)
+    assert largest("9", "10", None) == "10"
 
 
 def test_signs() -> None:

@@ -75,6 +75,17 @@ def test_over_several_blocks_only_a_list_can_stand() -> None:
     assert base == {"product": [{"from": "a"}, {"from": "b"}]}
 
 
+def test_of_several_blocks_the_one_of_the_same_table_is_merged() -> None:
+    base = {"product": [{"from": "a", "sku": "x"}, {"from": "b", "sku": "y"}], "sale": [{"from": "a"}, {"from": "a"}]}
+    assert merged(base, {"product": {"from": "b", "name": "n", "sku": None}}) == {
+        **base,
+        "product": [{"from": "a", "sku": "x"}, {"from": "b", "name": "n"}],
+    }
+    for unclear in ({"product": {"from": "c"}}, {"sale": {"from": "a"}}):
+        with pytest.raises(MappingError, match="has several blocks"):
+            merged(base, unclear)
+
+
 def test_a_base_may_stand_beside_and_extend_another(tmp_path: Path) -> None:
     write(tmp_path, "template: chain\nversion: 3\nextends: systimax@1\nproduct: {barcode: ean}\n", "chain")
     found = load(write(tmp_path, "template: shop\nversion: 1\nextends: chain@3\nproduct: {cost_price: costo}\n"))

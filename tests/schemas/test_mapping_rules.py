@@ -50,6 +50,13 @@ MOVEMENT: dict[str, Any] = {
         ({"sale__total": {"columns": ["a", "b"], "call": "joined"}}, "sale.total.call: joined gives a text, and a number is needed"),
         ({"sale__sold_at": {"columns": [{"column": "a", "optional": True}, "b"], "call": "date_and_time"}}, "sale.sold_at.columns.a.optional: say it of the whole call"),
         ({"sale__total": {"columns": [{"column": "a", "format": "x"}, "b"], "call": "added"}}, 'sale.total.columns.a.format: a number is written "1.234,56"'),
+        ({"sale__total": {"columns": ["a", {"columns": ["b"], "call": "adde"}], "call": "added"}}, "sale.total.columns.adde.call: there is no function 'adde', did you mean 'added'?"),
+        ({"sale__total": {"columns": ["a", {"columns": ["b", "c"], "call": "joined"}], "call": "added"}}, "sale.total.columns.joined.call: joined gives a text, and a number is needed"),
+        ({"sale__total": {"columns": ["a", {"columns": ["b", "c"], "call": "added", "optional": True}], "call": "added"}}, "sale.total.columns.added.optional: say it of the whole call"),
+        ({"product__category": {"key": "a", "otherwise": {"key": ["b", "c"]}}}, "product.category.otherwise: names 2 columns, and the key of category has 1 (category_id)"),
+        ({"product__category": {"key": "a", "otherwise": {"table": "itemz", "key": "b"}}}, "product.category.otherwise.table: 'itemz' feeds no category"),
+        ({"product__category": {"key": "a", "none": []}}, "product.0.category.none: Tuple should have at least 1 item"),
+        ({"sale__lines__sku": None}, "sale.lines: needs product or sku"),
         ({"sale__sold_at": {"value": "2026"}}, "sale.sold_at: a time cannot be a constant"),
         ({"sale__sold_at": {"column": "a", "map": {"x": "y"}}}, "sale.sold_at.map: a time cannot be mapped"),
         ({"sale__lines_saved": "live"}, "sale.lines_saved: live needs closed_when"),
@@ -86,6 +93,17 @@ def test_faults_of_every_kind_are_said_together() -> None:
         )
     )
     assert all(place in said for place in ("sale.lines_saved", "sale.status.value", "stock.product", "product.deleted"))
+
+
+def test_every_column_of_a_call_in_a_call_and_of_a_reference_with_conditions_is_named() -> None:
+    inner = {"columns": ["b", {"value": 1}], "call": "times"}
+    data = changed(
+        sale__total={"columns": ["a", inner], "call": "added"},
+        product__category={"key": "c", "where": {"d": [1]}, "otherwise": {"key": "e", "optional": True}},
+    )
+    found = {(use.column, use.place, use.optional) for use in uses(restore(data))}
+    assert {("a", "sale.total", False), ("b", "sale.total", False)} <= found
+    assert {(column, "product.category", column == "e") for column in "cde"} <= found
 
 
 def test_two_blocks_on_one_table_must_agree() -> None:

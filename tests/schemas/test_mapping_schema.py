@@ -74,6 +74,13 @@ def test_the_templates_that_come_with_the_program_fit_as_they_are_written_and_as
     assert fits(resolve(load(name)), SCHEMA)
 
 
+@pytest.mark.parametrize("name", sorted(set(builtin_names()) - {"systimax"}))
+def test_a_template_of_an_sql_server_product_is_meant_for_sql_server_in_caracas(name: str) -> None:
+    found = load(name)
+    assert (found.template, found.databases, found.schema_) == (name, ("sqlserver",), "dbo")
+    assert (found.defaults.time_zone, found.defaults.currency) == ("America/Caracas", "VES")
+
+
 def test_everything_that_a_template_can_say_fits() -> None:
     assert fits(yaml.safe_load(TEXT), SCHEMA)
     assert fits(mapping(), SCHEMA)
@@ -82,6 +89,7 @@ def test_everything_that_a_template_can_say_fits() -> None:
 def test_a_template_that_extends_another_may_leave_out_what_it_inherits() -> None:
     own = {"template": "own", "version": 1, "extends": "systimax@1", "product": {"barcode": "ean"}}
     assert fits(own, SCHEMA)
+    assert fits({**own, "stock": None}, SCHEMA)
     assert not fits({name: value for name, value in own.items() if name != "extends"}, SCHEMA)
     assert not fits({**own, "extends": "systimax"}, SCHEMA)
 

@@ -115,6 +115,40 @@ def test_a_database_of_the_first_version_keeps_its_rows(empty_database: str, mon
     ]
 
 
+OLD_PARTS = """
+insert into fluxion.{table} (tenant_id, id, sale_id, pos_system_id, external_table, external_id, {field}, version,
+  mapping_revision, purged_at) values
+  (%(t)s, gen_random_uuid(), %(s)s, %(s)s, 'x', 'archived', {value}, 1, 1, now()),
+  (%(t)s, gen_random_uuid(), %(s)s, %(s)s, 'x', 'never lived', null, 1, 1, now()),
+  (%(t)s, gen_random_uuid(), %(s)s, %(s)s, 'x', 'stands', {value}, 1, 1, null);
+"""
+
+
+def test_parts_that_only_a_delete_told_of_count_nowhere_after_the_migration(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as second_version:
+        upgrade = command.upgrade
+        second_version.setattr(command, "upgrade", lambda config, _: upgrade(config, "0002"))
+        migrate(empty_database)
+    ids = {name: str(uuid.uuid4()) for name in "ts"}
+    parts = {"sale_items": ("sku", "'A'"), "sale_payments": ("amount", "1"), "sale_taxes": ("category", "'general'")}
+    superuser = psycopg.conninfo.make_conninfo(empty_database, user="postgres", password=None)
+    with psycopg.ClientCursor(psycopg.connect(superuser)) as cursor:
+        for table, (field, value) in parts.items():
+            cursor.execute(OLD_PARTS.format(table=table, field=field, value=value).encode(), ids)
+        cursor.connection.commit()
+        cursor.connection.close()
+    migrate(empty_database)
+    with connect(empty_database, APP) as link:
+        link.execute("select set_config('fluxion.tenant_id', %s, false)", [ids["t"]])
+        for table in parts:
+            rows = link.execute(
+                f"select external_id, purged_at is not null, deleted_at is not null from fluxion.{table} order by 1".encode()
+            ).fetchall()
+            assert rows == [("archived", True, False), ("never lived", True, True), ("stands", False, False)], table
+
+
 def test_what_is_wrong_is_said_in_a_sentence(empty_database: str) -> None:
     with pytest.raises(AccessDeniedError, match="no such database"):
         migrate(psycopg.conninfo.make_conninfo(empty_database, dbname="nowhere"))

@@ -1,4 +1,4 @@
-"""Parts of sales that were deleted before anybody saw them, or moved to another sale; warnings beside every amount."""
+"""Parts of sales deleted before anybody saw them, or moved to another sale; warnings; entries of quarantine that a newer row settles."""
 
 from pathlib import Path
 from typing import Any, cast
