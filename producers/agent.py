@@ -15,7 +15,7 @@ from typing import Any
 from fluxion.clock import Clock
 from fluxion.errors import DependencyDownError, TwoAgentsError
 from fluxion.log import get_logger
-from fluxion.progress import Progress, Watchdog
+from fluxion.progress import Progress, SaidBefore, Watchdog
 from fluxion.schema_registry import SchemaRegistry
 from fluxion.settings import Settings
 from producers.context import Context
@@ -29,7 +29,7 @@ from producers.rereading import Rereading
 from producers.shipper import Destination, Shipper
 from producers.shipping_lag import ShippingLag
 from producers.source import Capture
-from producers.sources.mysql import MySQLSource
+from producers.sources.choice import open_source
 from producers.status import Reporter
 from schemas.codec import schema_text
 from schemas.topics import CHANGES, STATUS
@@ -108,7 +108,7 @@ class _Turn:
             reporter=Reporter(config.system_id, settings.kafka, status_id, clock, self.ending),
             note=Note(home),
             layouts=Layouts(home),
-            open_source=lambda: MySQLSource(config.mysql(settings), clock),
+            open_source=lambda: open_source(config.place(settings), clock),
             pause=lambda seconds: not self.ending.wait(seconds),
             progress=watched.source,
         )
@@ -156,20 +156,22 @@ class _Turn:
         context = self._context
         budget = context.config.journal_bytes
         journal = Journal(context.home / JOURNAL, context.clock, budget=budget, say_full=self._say_full)
+        said = SaidBefore(context.clock)
         with closing(journal):
             while not self.ending.is_set():
                 group = context.handover.take()
                 if group:
-                    self._store(journal, group)
+                    self._store(journal, group, said)
                     context.handover.stored(len(group))
 
-    def _store(self, journal: Journal, group: list[Capture]) -> None:
+    def _store(self, journal: Journal, group: list[Capture], said: SaidBefore) -> None:
         while True:
             try:
                 journal.append(group)
             except DependencyDownError as fault:
                 self._watched.source.waits("journal", str(fault))
-                get_logger().error("the journal cannot be written, the source waits", reason=str(fault))
+                if said.due(fault.code):
+                    get_logger().error("the journal cannot be written, the source waits", reason=str(fault))
                 if self.ending.wait(1.0):
                     return
             else:
@@ -179,6 +181,7 @@ class _Turn:
     def _say_full(self, fault: JournalFullError | None) -> None:
         if fault is None:
             get_logger().info("the journal has room again")
+            self._context.reporter.say("source_recovered", code=JournalFullError.code)
         else:
             self._context.reporter.say("journal_full", fault=fault)
 

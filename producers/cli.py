@@ -17,8 +17,7 @@ from fluxion.settings import METRICS_PORT, load_settings
 from producers.agent import Agent
 from producers.home import read_config
 from producers.rewind import rewind as ship_again
-from producers.sources.mysql import MySQLSource
-from producers.sources.mysql.connection import ask
+from producers.sources.choice import ask, open_source
 from producers.standing import read_again, standing_of
 
 app = typer.Typer(
@@ -57,7 +56,7 @@ def run(home: Home, metrics_port: Annotated[int | None, typer.Option(help=METRIC
     settings, clock = load_settings(metrics_port=metrics_port), SystemClock()
     setup_logging("agent", settings.log_format)
     config = read_config(home)
-    probes = {"source": lambda: ask(config.mysql(settings))}
+    probes = {"source": lambda: ask(config.place(settings))}
     agent = Agent(home, config, settings, clock, observe("agent", settings, STAGE, clock, probes))
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last is Windows' own
         if hasattr(signal, name):
@@ -74,8 +73,8 @@ def run(home: Home, metrics_port: Annotated[int | None, typer.Option(help=METRIC
 @app.command()
 def check(home: Home) -> None:
     """Say everything that keeps the source from being captured, each with its mend. Ends with 1 if there is any."""
-    config = read_config(home).mysql(load_settings())
-    source = MySQLSource(config, SystemClock())
+    place = read_config(home).place(load_settings())
+    source = open_source(place, SystemClock())
     try:
         faults = source.check()
     finally:
@@ -85,7 +84,7 @@ def check(home: Home) -> None:
         typer.echo(f"{word}{fault.code}: {fault.message}; {fault.mend}")
     if not all(fault.warning for fault in faults):
         raise typer.Exit(1)
-    typer.echo(f"{config.address}/{config.database} can be captured: {', '.join(sorted(config.tables))}")
+    typer.echo(f"{place.address} can be captured: {', '.join(sorted(place.tables))}")
 
 
 @app.command()
@@ -112,7 +111,10 @@ def status(home: Home, *, as_json: Annotated[bool, typer.Option("--json", help="
 
 
 @app.command()
-def rewind(home: Home, to: Annotated[str, typer.Option(help="a sequence, or a time such as 2026-11-20T08:00")]) -> None:
+def rewind(
+    home: Home,
+    to: Annotated[str, typer.Option(help="a sequence, or a time with its zone such as 2026-11-20T08:00:00-04:00")],
+) -> None:
     """Have the agent ship again what its journal still holds from there on. End the agent first; nothing is doubled."""
     done = ship_again(home, to, SystemClock())
     typer.echo(f"{done.entries} entries, from sequence {done.first} on, are shipped again once the agent runs")

@@ -9,6 +9,7 @@ from fluxion.clock import Clock, SystemClock
 from fluxion.errors import FluxionError
 from fluxion.log import get_logger
 from fluxion.progress import Progress
+from producers.fitting import MAX_ROW_BYTES, LeftOut, fitted
 from producers.handover import Handover
 from producers.home import JOURNAL, AgentConfig
 from producers.job import Job
@@ -42,6 +43,7 @@ class Context:
     progress: Progress = field(default_factory=lambda: Progress(SystemClock()))
     source: Source | None = field(default=None)
     live: Source | None = field(default=None)
+    _said: set[tuple[str, str]] = field(default_factory=set)
 
     def journal(self) -> Journal:
         """Open the journal for the calling thread."""
@@ -61,3 +63,21 @@ class Context:
         for change in self.layouts.changes(capture.layouts):
             get_logger().warning("a table has changed", reason=change.message)
             self.reporter.say("schema_changed", table=change.table, message=change.message)
+
+    def fit(self, capture: Capture) -> Capture:
+        """Return the Capture with no row that is too large to be sent; what it goes without is said once a column."""
+        found, left_out = fitted(capture)
+        for one in left_out:
+            if (one.table, one.column) not in self._said:
+                self._said.add((one.table, one.column))
+                self._say_left_out(one)
+        return found
+
+    def _say_left_out(self, one: LeftOut) -> None:
+        message = (
+            f"a value of {one.size} bytes in {one.table}.{one.column} is not sent, the rest of its row is:"
+            f" a row may have {MAX_ROW_BYTES} bytes; what was sent of it before stays as it was"
+        )
+        mend = "nothing to do where the template does not use the column; else let the point of sale keep it smaller"
+        get_logger().warning("a large value is left out", reason=message, mend=mend)
+        self.reporter.say("schema_changed", table=one.table, code="VALUE_TOO_LARGE", message=message, mend=mend)

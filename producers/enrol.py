@@ -11,6 +11,7 @@ from fluxion.registry import System, load_system, register_journal
 from producers.history import section_of
 from producers.home import CONFIG, JOURNAL, AgentConfig, SourceSection, read_config, write_config
 from producers.journal import DEFAULT_BUDGET, Journal
+from producers.sources.choice import PORTS, kind_for, options_for
 from schemas.mapping import restore
 from schemas.settings import parse_settings
 
@@ -74,10 +75,14 @@ def source_of(system: System, overrides: dict[str, Any]) -> SourceSection:
     tables = tables_of(system.mapping)
     if not tables:
         raise ConfigurationError(f"the template of system {system.id} names no table", "correct the template")
+    template = restore(system.mapping)
+    kind = places.get("kind") or kind_for(template.databases)
     return SourceSection(
+        kind=kind,
         host=places["host"],
-        port=places.get("port") or 3306,
+        port=places.get("port") or PORTS[kind],
         user=places["user"],
         database=places["database"],
         tables=tables,
+        options=options_for(kind, template.schema_, places.get("options") or {}),
     )

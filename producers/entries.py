@@ -6,11 +6,8 @@ from functools import lru_cache
 import msgspec
 from msgspec import Raw, Struct
 
-from producers.source import Capture, CaptureRow, Position
+from producers.source import Capture, Position
 from schemas.records import Layout
-
-MAX_ROW_BYTES = 1024 * 1024
-TOO_LARGE = f"the row is larger than {MAX_ROW_BYTES} bytes"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_layouts = lru_cache(256)(msgspec.msgpack.Decoder(list[Layout]).decode)
@@ -50,24 +47,15 @@ class Place(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """A Capture encoded without the rows that are too large to be sent.
-
-    too_large: their indexes; aside: each with its layout, encoded by itself.
-    """
+    """A Capture and its encoded form."""
 
     capture: Capture
     body: bytes
-    too_large: list[int]
-    aside: list[bytes]
 
     @property
     def is_stored(self) -> bool:
         """Whether it becomes an entry; one without rows and ends moves a position only."""
         return bool(self.capture.rows or self.capture.ends)
-
-    def table(self, index: int) -> str:
-        """Return the table of a row."""
-        return self.capture.layouts[self.capture.rows[index].layout].table
 
     @property
     def checksum(self) -> int:
@@ -77,13 +65,7 @@ class Ready(Struct, frozen=True):
 
 def made_ready(capture: Capture) -> Ready:
     """Encode a Capture; outside the transaction that stores it."""
-    too_large = [index for index, row in enumerate(capture.rows) if _is_too_large(row)]
-    if not too_large:
-        return Ready(capture, _encode(capture), too_large, [])
-    aside = [_encode([capture.layouts[capture.rows[index].layout], capture.rows[index]]) for index in too_large]
-    left_out = set(too_large)
-    kept = [row for index, row in enumerate(capture.rows) if index not in left_out]
-    return Ready(capture, _encode(msgspec.structs.replace(capture, rows=kept)), too_large, aside)
+    return Ready(capture, _encode(capture))
 
 
 def is_intact(body: bytes, checksum: int | None) -> bool:
@@ -95,16 +77,3 @@ def read_back(body: bytes) -> Capture:
     """Decode a stored Capture; msgspec.DecodeError where it is none."""
     stored = msgspec.structs.asdict(_decode(body))
     return Capture(**{**stored, "layouts": _decode_layouts(bytes(stored["layouts"]))})
-
-
-def numbers_of(first: int, kept: int, skipped: str) -> list[int]:
-    """Return the numbers of an entry's rows: `kept` of them from `first`, without those set aside (`skipped`: JSON)."""
-    unused = set(msgspec.json.decode(skipped))
-    return [first + index for index in range(kept + len(unused)) if index not in unused]
-
-
-def _is_too_large(row: CaptureRow) -> bool:
-    # Characters first: counting bytes of every value would cost more than storing it.
-    if sum(len(value) for value in row.values if value is not None) * 4 <= MAX_ROW_BYTES:
-        return False
-    return sum(len(value.encode()) for value in row.values if value is not None) > MAX_ROW_BYTES

@@ -84,15 +84,17 @@ class Following:
 
     def _snapshot(self, journal: Journal, source: Source, run: Run) -> Iterator[None]:
         context = self._context
-        log = get_logger().bind(tables=sorted(run.tables))
-        log.info("going on with the first snapshot" if run.position else "taking the first snapshot", rows=run.rows)
+        # (after a lost position, or where a person asked for it, it is another one)
+        what = "a new snapshot" if journal.state().rows > run.rows else "the first snapshot"
+        log = get_logger().bind(what=what, tables=sorted(run.tables))
+        log.info("going on with a snapshot" if run.position else "taking a snapshot", rows=run.rows)
         context.note.write(doing="snapshot", reason=None)
         job = context.job(run, journal, source)
         job.started()
         try:
             for capture in source.snapshot(run.position, frozenset(run.tables), run.bounds):
                 context.watch_layouts(capture)
-                context.handover.put(capture)
+                context.handover.put(context.fit(capture))
                 job.moved(table_of(capture), len(capture.rows))
                 yield
         except FluxionError as fault:
@@ -103,22 +105,23 @@ class Following:
         if not context.ending.is_set():
             journal.finish_run(run.id)
             job.finished()
-            log.info("the first snapshot is whole", rows=journal.state().rows)
+            log.info("a snapshot is whole", rows=job.rows)
 
     # The stream ------------------------------------------------------------------------------------------------------
 
     def _stream(self, journal: Journal, source: Source) -> Iterator[None]:
         context = self._context
         position = journal.state().stream_position
-        get_logger().info("streaming", position=position)
-        context.note.write(doing="streaming", reason=None)
         for capture in source.stream(position or ""):
-            context.live = source
+            if context.live is not source:  # the first one: only now it is known that the source can be read
+                context.live = source
+                get_logger().info("streaming", position=position)
+                context.note.write(doing="streaming", reason=None)
             context.watch_layouts(capture)
             if capture.resnapshot:
                 # Before the Capture is stored: after a crash it comes, and asks, again.
                 self._reread(journal, capture.resnapshot)
-            context.handover.put_streamed(capture)
+            context.handover.put_streamed(context.fit(capture))
             yield
             if self._is_superseded(journal):
                 return

@@ -1,4 +1,4 @@
-"""The way from the threads that read the source to the one that journals: first in, first out, bounded in rows.
+"""The way from the threads that read the source to the one that journals: first in, first out, bounded in rows and size.
 
 It also keeps the turn between the stream and a snapshot beside it: from before a chunk's SELECT until the chunk stands in
 the line, nothing of the stream enters; and nothing enters between the parts of one transaction.
@@ -9,14 +9,17 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from producers.fitting import characters
 from producers.source import Capture
 
 # What is committed to the journal together at most, if it is there already; one Capture alone never waits for another.
 GROUP_CAPTURES = 64
 GROUP_ROWS = 1_000
+GROUP_CHARACTERS = 512 * 1024
 # What may wait, beside one Capture that is larger by itself.
 WAITING_CAPTURES = 128
 WAITING_ROWS = 2_000
+WAITING_CHARACTERS = 1024 * 1024
 _WAIT_S = 0.25
 
 
@@ -25,8 +28,8 @@ class Handover:
 
     def __init__(self, ending: threading.Event) -> None:
         self._ending = ending
-        self._line: deque[Capture] = deque()
-        self._rows = 0
+        self._line: deque[tuple[Capture, int]] = deque()
+        self._rows = self._characters = 0
         self._unstored = 0
         self._changed = threading.Condition()
         self._turn = threading.Lock()
@@ -36,11 +39,13 @@ class Handover:
 
     def put(self, capture: Capture) -> None:
         """Put a Capture into the line, once there is room."""
+        size = characters(capture)
         with self._changed:
-            while self._is_full(len(capture.rows)) and not self._ending.is_set():
+            while self._is_full(len(capture.rows), size) and not self._ending.is_set():
                 self._changed.wait(_WAIT_S)
-            self._line.append(capture)
+            self._line.append((capture, size))
             self._rows += len(capture.rows)
+            self._characters += size
             self._unstored += 1
             self._changed.notify_all()
 
@@ -82,8 +87,12 @@ class Handover:
             while self._unstored and not self._ending.is_set():
                 self._changed.wait(_WAIT_S)
 
-    def _is_full(self, more: int) -> bool:
-        return bool(self._line) and (len(self._line) >= WAITING_CAPTURES or self._rows + more > WAITING_ROWS)
+    def _is_full(self, rows: int, size: int) -> bool:
+        return bool(self._line) and (
+            len(self._line) >= WAITING_CAPTURES
+            or self._rows + rows > WAITING_ROWS
+            or self._characters + size > WAITING_CHARACTERS
+        )
 
     # The journal's thread --------------------------------------------------------------------------------------------
 
@@ -93,11 +102,13 @@ class Handover:
             if not self._line:
                 self._changed.wait(_WAIT_S)
             group: list[Capture] = []
-            rows = 0
-            while self._line and len(group) < GROUP_CAPTURES and (not group or rows < GROUP_ROWS):
-                group.append(self._line.popleft())
-                rows += len(group[-1].rows)
+            rows = size = 0
+            while self._line and len(group) < GROUP_CAPTURES and rows < GROUP_ROWS and size < GROUP_CHARACTERS:
+                capture, its_size = self._line.popleft()
+                group.append(capture)
+                rows, size = rows + len(capture.rows), size + its_size
             self._rows -= rows
+            self._characters -= size
             self._changed.notify_all()
             return group
 

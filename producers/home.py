@@ -17,21 +17,26 @@ from fluxion.settings import Settings
 from producers.packing import Sender
 from producers.retention import DEFAULT_BUDGET, MIN_BUDGET
 from producers.source import Bound
-from producers.sources.mysql import MySQLConfig
+from producers.sources.choice import PORTS, Place
 from schemas.settings import POLICIES, SyncSettings
 
 CONFIG, JOURNAL, LOCK = "agent.toml", "journal.db", "agent.lock"
 
 
 class SourceSection(BaseModel):
-    """[source]: the point-of-sale database. FLUXION_SOURCE_PASSWORD goes before `password`."""
+    """[source]: the point-of-sale database. FLUXION_SOURCE_PASSWORD goes before `password`.
 
+    kind: what database it is. options: what only sources of this kind take.
+    """
+
+    kind: str = Field("mysql", pattern=f"^({'|'.join(PORTS)})$")
     host: str
     port: int = Field(ge=1, le=65_535)
     user: str
     database: str
     tables: list[str] = Field(min_length=1)
     password: SecretStr | None = None
+    options: dict[str, str] = {}
 
 
 class BoundSection(BaseModel):
@@ -74,16 +79,18 @@ class AgentConfig(BaseModel):
         """Return what every change set says of its origin."""
         return Sender(self.system_id, self.epoch, journal_id)
 
-    def mysql(self, settings: Settings) -> MySQLConfig:
-        """Return the source's configuration with its password."""
+    def place(self, settings: Settings) -> Place:
+        """Return where the source is, with its password."""
         password = settings.source_password or self.source.password
-        return MySQLConfig(
+        return Place(
+            kind=self.source.kind,
             host=self.source.host,
             port=self.source.port,
             user=self.source.user,
             database=self.source.database,
             tables=frozenset(self.source.tables),
             password=password.get_secret_value() if password else "",
+            options=self.source.options,
         )
 
 
@@ -111,6 +118,7 @@ def write_config(home: Path, config: AgentConfig) -> None:
         f"journal_bytes = {config.journal_bytes}  # what it may take on the disk",
         "",
         "[source]",
+        f"kind = {_text(source.kind)}",
         f"host = {_text(source.host)}",
         f"port = {source.port}",
         f"user = {_text(source.user)}",
@@ -119,6 +127,8 @@ def write_config(home: Path, config: AgentConfig) -> None:
     ]
     if source.password:
         lines.append(f"password = {_text(source.password.get_secret_value())}")
+    if source.options:
+        lines += ["", "[source.options]", *(f"{name} = {_text(value)}" for name, value in source.options.items())]
     lines += _snapshot(config.snapshot)
     path = home / CONFIG
     path.touch(mode=0o600)

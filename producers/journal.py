@@ -14,9 +14,8 @@ from msgspec import Struct
 
 from fluxion.clock import Clock
 from fluxion.errors import ConfigurationError
-from fluxion.log import get_logger
 from producers import retention, runs
-from producers.entries import MAX_ROW_BYTES, TOO_LARGE, Entry, Place, Ready, made_ready
+from producers.entries import Entry, Place, Ready, made_ready
 from producers.journal_file import JournalFile, JournalFullError, JournalSetAsideError, prepare
 from producers.retention import DEFAULT_BUDGET, KEPT_MICROS, MIN_BUDGET
 from producers.runs import Run, RunKind
@@ -26,7 +25,6 @@ from producers.source import Bound, Capture, Position
 __all__ = [
     "DEFAULT_BUDGET",
     "KEPT_MICROS",
-    "MAX_ROW_BYTES",
     "MIN_BUDGET",
     "Entry",
     "Journal",
@@ -39,12 +37,10 @@ __all__ = [
     "prepare",
 ]
 
-_INSERT = "insert into entries values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-# A row over 1 MiB is kept here instead of being sent; it keeps its number.
-_SET_ASIDE = "insert into quarantined values (?, ?, ?, ?, ?, ?)"
+_INSERT = "insert into entries values (?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = "update state set next_number = ?, last_sequence = ?, stream_position = ?, row_count = ?"
 _STATE = """
-select journal_id, next_number, last_sequence, stream_position, (select count(*) from quarantined), row_count, acknowledged,
+select journal_id, next_number, last_sequence, stream_position, row_count, acknowledged,
        (select min(sequence) from entries), (select stored_at from entries where sequence = acknowledged + 1), epoch, fenced
 from state, shipped
 """
@@ -56,8 +52,8 @@ SayFull = Callable[[JournalFullError | None], None]
 class State(Struct, frozen=True):
     """Where the journal stands.
 
-    stream_position: None until the first snapshot is whole. snapshot_position: of the run under way. unshipped, quarantined:
-    Captures not acknowledged, rows set aside. rows: stored ever. bytes: on the disk, free pages and write-ahead log too.
+    stream_position: None until the first snapshot is whole. snapshot_position: of the run under way. unshipped: Captures
+    not acknowledged. rows: stored ever. bytes: on the disk, free pages and write-ahead log too.
     oldest: the oldest sequence that is kept. unshipped_since: when the oldest unshipped Capture was stored, microseconds by
     the store's clock. epoch: of the last session. fenced: why this journal ships no more, None where it does.
     """
@@ -69,7 +65,6 @@ class State(Struct, frozen=True):
     snapshot_position: Position | None
     acknowledged: int
     unshipped: int
-    quarantined: int
     rows: int
     bytes: int
     oldest: int | None
@@ -139,20 +134,18 @@ class Journal(ShipperSide):
         ready = [made_ready(capture) for capture in captures]
         try:
             try:
-                first = self._store_all(ready)
+                self._store_all(ready)
             except JournalFullError:
                 # What is acknowledged, or done with in the write-ahead log, may go for it: once more.
                 self._give_way(ready)
-                first = self._store_all(ready)
+                self._store_all(ready)
         except JournalFullError as fault:
             self._tell(fault)
             raise
         self._tell(None)
-        _say_set_aside(ready, first)
 
-    def _store_all(self, ready: Sequence[Ready]) -> int:
-        """Store them and return the number of the first row."""
-        sizes = [len(body) for one in ready if one.is_stored for body in (one.body, *one.aside)]
+    def _store_all(self, ready: Sequence[Ready]) -> None:
+        sizes = [len(one.body) for one in ready if one.is_stored]
         with self._file.transaction():
             before = after = self._counters()
             run = runs.current(self._link) if any(one.capture.kind == "snapshot" for one in ready) else None
@@ -173,7 +166,6 @@ class Journal(ShipperSide):
             if after != before:
                 self._link.execute(_UPDATE, msgspec.structs.astuple(after))
             retention.sweep_old(self._link, self._clock.micros(), len(ready))
-            return before.next_number
 
     def _counters(self) -> _Counters:
         return _Counters(*self._file.one("select next_number, last_sequence, stream_position, row_count from state"))
@@ -188,13 +180,7 @@ class Journal(ShipperSide):
             return now
         sequence, number, rows = now.last_sequence + 1, now.next_number, len(one.capture.rows)
         at = self._clock.micros()
-        for index, body in zip(one.too_large, one.aside, strict=True):
-            self._link.execute(_SET_ASIDE, [number + index, sequence, one.table(index), TOO_LARGE, at, body])
-        skipped = msgspec.json.encode(one.too_large).decode()
-        kept = rows - len(one.too_large)
-        self._link.execute(
-            _INSERT, [sequence, number, ends_from, skipped, kept, len(one.body), at, one.body, one.checksum]
-        )
+        self._link.execute(_INSERT, [sequence, number, ends_from, rows, len(one.body), at, one.body, one.checksum])
         return msgspec.structs.replace(
             now, last_sequence=sequence, next_number=number + rows, row_count=now.row_count + rows
         )
@@ -253,7 +239,7 @@ class Journal(ShipperSide):
     def state(self) -> State:
         """Return where the journal stands."""
         with self._file.translated():
-            ident, number, last, stream, quarantined, rows, acknowledged, *more = self._file.one(_STATE)
+            ident, number, last, stream, rows, acknowledged, *more = self._file.one(_STATE)
             oldest, since, epoch, fenced = more
             run = runs.current(self._link)
             return State(
@@ -264,7 +250,6 @@ class Journal(ShipperSide):
                 snapshot_position=run.position if run else None,
                 acknowledged=acknowledged,
                 unshipped=last - acknowledged,
-                quarantined=quarantined,
                 rows=rows,
                 bytes=retention.bytes_on_disk(self._file.path),
                 oldest=oldest,
@@ -272,12 +257,3 @@ class Journal(ShipperSide):
                 epoch=epoch,
                 fenced=fenced,
             )
-
-
-def _say_set_aside(ready: Sequence[Ready], first: int) -> None:
-    for one in ready:
-        for index in one.too_large:
-            get_logger().error(
-                "a row was set aside in the journal", table=one.table(index), row_number=first + index, reason=TOO_LARGE
-            )
-        first += len(one.capture.rows)

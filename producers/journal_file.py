@@ -7,7 +7,7 @@ its threads and calls `prepare`, which does the rest.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,9 @@ _PRAGMAS = ("journal_mode = wal", "synchronous = full", "secure_delete = off", "
 # Every start leaves out this many row numbers: a disk that lied, or a copy that was put back, may have lost the last
 # commits, and their numbers may be in Kafka already. 2^47 numbers are enough for a hundred million starts.
 NUMBERS_LEFT_OUT = 1 << 20
+
+# -wal and -shm get the mode of the file itself (https://sqlite.org/src/doc/trunk/src/os_unix.c, findCreateFileMode).
+_OWNER_ONLY = 0o600
 
 Reason = Literal["damaged", "copy"]
 _MEANINGS: dict[Reason, str] = {
@@ -64,12 +67,20 @@ def prepare(path: Path) -> Path | None:
 
 
 def _open_whole(path: Path) -> None:
+    _keep_private(path)
     with closing(JournalFile(path)) as file, file.translated():
         (said,) = file.link.execute("pragma quick_check(1)").fetchone()
         if said != "ok":
             raise note_for_setting_aside(path, "damaged", said)
         file.link.execute("update state set next_number = next_number + ? where last_sequence > 0", [NUMBERS_LEFT_OUT])
         file.link.execute("update shipped set baseline = coalesce(baseline, (select last_sequence from state))")
+
+
+def _keep_private(path: Path) -> None:
+    """What an older agent left readable for others: sales stand in it."""
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):  # not there, or somebody else's: then SQLite says what is wrong
+            path.with_name(path.name + suffix).chmod(_OWNER_ONLY)
 
 
 def note_for_setting_aside(path: Path, reason: Reason, detail: str) -> JournalSetAsideError:
@@ -112,6 +123,8 @@ class JournalFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        with suppress(OSError):  # SQLite says what is wrong
+            path.touch(_OWNER_ONLY)
         with self.translated():
             self.link = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
             try:

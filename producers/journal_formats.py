@@ -5,12 +5,15 @@ A new file takes all of them, so that it looks like one that grew. A step is nev
 
 import sqlite3
 import uuid
+import zlib
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from fluxion.errors import ConfigurationError
-from producers.source import Capture
+from producers.fitting import fitted
+from producers.source import Capture, CaptureRow
+from schemas.records import Layout
 
 _FORMAT_1 = (
     """
@@ -105,7 +108,41 @@ def _to_2(link: sqlite3.Connection) -> None:
         link.execute("update shipped set position = ?", [position])
 
 
-STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (_to_1, _to_2)
+def _to_3(link: sqlite3.Connection) -> None:
+    """Rows that were set aside as too large go back to their places, without their largest values, and can be shipped.
+
+    So every entry's rows are numbered without a gap, and none gets another number.
+    """
+    for sequence, first, body in link.execute(
+        "select sequence, first_number, body from entries where skipped <> '[]'"
+    ).fetchall():
+        whole = _whole(msgspec.msgpack.decode(body, type=Capture), first, _aside(link, sequence))
+        encoded = msgspec.msgpack.encode(fitted(whole)[0])
+        link.execute(
+            "update entries set body = ?, byte_count = ?, checksum = ?, row_count = ? where sequence = ?",
+            [encoded, len(encoded), zlib.crc32(encoded), len(whole.rows), sequence],
+        )
+    link.execute("alter table entries drop column skipped")
+    link.execute("drop table quarantined")
+
+
+def _aside(link: sqlite3.Connection, sequence: int) -> list[tuple[int, Layout, CaptureRow]]:
+    """Return what was set aside of an entry: number, layout, row."""
+    found = link.execute("select number, body from quarantined where sequence = ? order by number", [sequence])
+    return [(number, *msgspec.msgpack.decode(body, type=tuple[Layout, CaptureRow])) for number, body in found]
+
+
+def _whole(capture: Capture, first: int, aside: list[tuple[int, Layout, CaptureRow]]) -> Capture:
+    """Return the Capture with the rows that were taken out of it; its own first row has number `first`."""
+    rows, layouts = list(capture.rows), list(capture.layouts)
+    for number, layout, row in aside:
+        if layout not in layouts:
+            layouts.append(layout)
+        rows.insert(number - first, msgspec.structs.replace(row, layout=layouts.index(layout)))
+    return msgspec.structs.replace(capture, rows=rows, layouts=layouts)
+
+
+STEPS: Sequence[Callable[[sqlite3.Connection], None]] = (_to_1, _to_2, _to_3)
 FORMAT = len(STEPS)
 
 

@@ -92,7 +92,7 @@ class Rereading:
             began = clock.monotonic()
             found = next(captures, None)
             took = clock.monotonic() - began
-            return found
+            return found if found is None else self._context.fit(found)
 
         capture = self._context.handover.put_asked(ask)
         if capture is not None:

@@ -113,18 +113,25 @@ class Shipper:
             self._wake.clear()
             if notes.fault is not None:
                 raise notes.fault
-            batch = self._patiently(self._unshipped, "the journal cannot be read", "journal")
-            if not batch:
+            values, after = self._batch(sender, encode, place)
+            if not values:
                 self._wake.wait(_IDLE_S)
                 continue
             # (1) send, as often as it takes; (2) only then acknowledge; (3) tell PostgreSQL, soon
-            records = list(pack(batch, sender, place))
-            self._send([encode(record) for record in records], notes)
-            place = place_after(records[-1])
+            self._send(values, notes)
+            place = after
             self._acknowledge(place)
-            self._progress.finished(len(records))
-            metrics.count("shipped", len(records))
+            self._progress.finished(len(values))
+            metrics.count("shipped", len(values))
             notes.acknowledged(place.sequence)
+
+    def _batch(self, sender: Sender, encode: Encoder[ChangeSet], place: Place) -> tuple[list[bytes], Place]:
+        """Return what is sent next, encoded, and how far the journal is shipped once it is. Nothing else of it stays."""
+        values = []
+        for record in pack(self._patiently(self._unshipped, "the journal cannot be read", "journal"), sender, place):
+            values.append(encode(record))
+            place = place_after(record)
+        return values, place
 
     def _unshipped(self) -> list[Entry]:
         return self._journal.unshipped(_RECORDS * MAX_ROWS, _RECORDS * MAX_BYTES)

@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from fluxion.errors import ConfigurationError, TwoAgentsError
 from fluxion.registry import Session, Standing
-from producers.entries import Entry, Place, is_intact, numbers_of, read_back
+from producers.entries import Entry, Place, is_intact, read_back
 from producers.journal_file import JournalFile, JournalSetAsideError, note_for_setting_aside
 from producers.source import Capture
 
 _UNSHIPPED = """
-select sequence, first_number, ends_from, skipped, row_count, byte_count, body, checksum from entries
+select sequence, first_number, ends_from, row_count, byte_count, body, checksum from entries
 where sequence > (select acknowledged from shipped) order by sequence
 """
 
@@ -39,12 +39,12 @@ class ShipperSide:
         found: list[Entry] = []
         rows = size = 0
         with self._file.translated(), closing(self._link.execute(_UNSHIPPED)) as cursor:
-            for sequence, first_number, ends_from, skipped, row_count, byte_count, body, checksum in cursor:
+            for sequence, first_number, ends_from, row_count, byte_count, body, checksum in cursor:
                 rows, size = rows + row_count, size + byte_count
                 if found and (rows > limit_rows or size > limit_bytes):
                     break
                 capture = self._read_back(sequence, body, checksum)
-                numbers = numbers_of(first_number, row_count, skipped)
+                numbers = list(range(first_number, first_number + row_count))
                 found.append(Entry(sequence, numbers, ends_from, byte_count, capture))
         return found
 

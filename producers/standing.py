@@ -15,7 +15,7 @@ def standing_of(home: Path, clock: Clock) -> dict[str, Any]:
     """Return where the agent stands, for `agent status`.
 
     doing: what a running agent does; reason: why it is lost or waits. job: how far a snapshot is. waiting_runs: snapshots
-    that are not whole yet. The rest is the journal's.
+    that are not whole yet. epoch: of the last session; before the first one, of enrolment. The rest is the journal's.
     """
     config = read_config(home)
     with closing(Journal(home / JOURNAL, clock)) as journal:
@@ -26,7 +26,7 @@ def standing_of(home: Path, clock: Clock) -> dict[str, Any]:
         job = {"snapshot": run.kind, "rows": run.rows}
     return {
         "system_id": config.system_id,
-        "epoch": config.epoch,
+        "epoch": config.epoch if state.epoch is None else state.epoch,
         "journal_id": state.journal_id,
         "running": running,
         "doing": note.get("doing") if running else None,
@@ -38,7 +38,6 @@ def standing_of(home: Path, clock: Clock) -> dict[str, Any]:
         "acknowledged": state.acknowledged,
         "unshipped": state.unshipped,
         "rows": state.rows,
-        "quarantined": state.quarantined,
         "journal_bytes": state.bytes,
     }
 

@@ -15,7 +15,9 @@ from deploy.stack.accounts import as_account, own_folder, program, run
 from fluxion.clock import SystemClock
 from producers.source import Capture
 from producers.sources.mysql import MySQLConfig, MySQLSource
+from tests.producers.sql_shop import SqlShop
 from tests.support import local
+from tests.support import sqlserver as sql_servers
 
 _NAMES = itertools.count(1)
 
@@ -154,3 +156,43 @@ def ends(capture: Capture) -> list[str]:
 
 def gtids(position: str) -> set[str]:
     return set(json.loads(position)["gtid"].split(","))
+
+
+@pytest.fixture(scope="session")
+def sql_database(sqlserver: sql_servers.Server) -> Iterator[sql_servers.Database]:
+    """One database for all tests that leave it as it is: to make one takes longer than most tests."""
+    with sql_servers.database(sqlserver) as database:
+        yield database
+
+
+@pytest.fixture
+def sql_shop(sql_database: sql_servers.Database) -> Iterator[SqlShop]:
+    """A point of sale on SQL Server, without tables; its database is the one of all tests."""
+    shop = SqlShop(sql_database)
+    yield shop
+    shop.drop_tables()
+    shop.close()
+
+
+@pytest.fixture
+def own_sql_shop(mssql: sql_servers.Database) -> Iterator[SqlShop]:
+    """The same on a database of its own, for tests that do something to it."""
+    shop = SqlShop(mssql)
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def sql_items(sql_shop: SqlShop) -> SqlShop:
+    return with_items(sql_shop)
+
+
+@pytest.fixture
+def own_sql_items(own_sql_shop: SqlShop) -> SqlShop:
+    return with_items(own_sql_shop)
+
+
+def with_items(shop: SqlShop) -> SqlShop:
+    shop.create("items (id int primary key, name nvarchar(20), price decimal(18,4))")
+    shop.run("INSERT INTO items VALUES (1, N'uno', 1), (2, N'dos', 2)")
+    return shop

@@ -22,7 +22,7 @@ from producers.journal import prepare
 from producers.retention import LOG_BYTES
 from tests.conftest import Cloud
 from tests.producers.conftest import Shop
-from tests.producers.till import SCHEMA, AtWork, Till, seen_as_stored, statuses_of, until
+from tests.producers.till import SCHEMA, AtWork, Till, seen_as_stored, shipped, statuses_of, until
 from tests.support.local import free_base_port
 
 
@@ -132,7 +132,9 @@ def test_an_account_that_loses_its_login_at_work_ends_the_agent_with_one_sentenc
 # The journal ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_journal_makes_the_source_wait_says_so_and_goes_on_once_it_can_be_shipped(till: Till) -> None:
+def test_a_full_journal_makes_the_source_wait_says_so_and_goes_on_once_it_can_be_shipped(
+    till: Till, capsys: pytest.CaptureFixture[str]
+) -> None:
     budget = LOG_BYTES + 4 * 1024 * 1024
     config = read_config(till.home).model_copy(update={"journal_bytes": budget})
     with line(till.cloud.stack.postgres) as (postgres, database):
@@ -144,12 +146,37 @@ def test_a_full_journal_makes_the_source_wait_says_so_and_goes_on_once_it_can_be
             )
             until(lambda: told(till, "journal_full") != [], "it says so")
             until(lambda: "journal" in one.waits_for, "the source waits")
+            time.sleep(2.5)
             assert till.standing()["journal_bytes"] <= budget
+            assert capsys.readouterr().out.count("the journal cannot be written") == 1, (
+                "it tries each second and says so every 10 s"
+            )
             postgres.mend()
             till.wait_until_current()
         assert all("journal_bytes in agent.toml" in full for full in told(till, "journal_full"))
+        ends = [event.code for event in statuses_of(till) if event.kind == "source_recovered"]
+        assert ends == ["JOURNAL_FULL"] * len(told(till, "journal_full")), "and that there is room again"
     found = seen_as_stored(till, "categories")
     assert len([key for key in found if key[0] == "items"]) == 20_000
+
+
+def test_rows_with_large_values_do_not_fill_the_journal_and_arrive_without_them(till: Till) -> None:
+    """Each would be three megabytes, and the budget holds two of them."""
+    config = read_config(till.home).model_copy(update={"journal_bytes": LOG_BYTES + 8 * 1024 * 1024})
+    till.shop.run("alter table categories add column photo longblob")
+    with till.at_work(config=config):
+        until(lambda: till.standing()["doing"] == "streaming", "the shop is captured")
+        till.shop.run(
+            *(f"insert into categories values ({n}, 'c{n}', repeat('x', 2500000))" for n in range(12)),
+            "insert into categories values (99, 'small', 'x')",
+        )
+        till.wait_until_current()
+    assert told(till, "journal_full") == []
+    found = shipped(till)
+    assert {found["categories", str(n)] for n in range(12)} == {(str(n), f"c{n}") for n in range(12)}
+    assert found["categories", "99"] == ("99", "small", "eA==")
+    (said,) = [text for text in told(till, "schema_changed") if "is not sent" in text]
+    assert "bytes in categories.photo is not sent" in said
 
 
 def test_what_was_not_stored_because_somebody_held_the_journal_is_read_again(

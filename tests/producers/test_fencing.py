@@ -81,9 +81,9 @@ def test_a_second_agent_of_a_system_fences_the_first_at_once_and_both_say_so(
             second.wait_until_shipped()
         assert second.fault is None
     assert values_of(cloud, system_id) == [
-        (version_of(1, 1), "read"),
-        (version_of(2, 1), "read"),
-        (version_of(2, 2), "on"),
+        (version_of(1, 2), "read"),
+        (version_of(2, 2), "read"),
+        (version_of(2, 3), "on"),
     ]
     assert sessions_of(cloud.stack.postgres, system_id) == [("caja-1", 1, True), ("caja-2", 2, False)]
     with shipping(cloud, one, system_id, "caja-1") as first:
@@ -116,7 +116,7 @@ def test_a_copied_journal_on_two_machines_fences_the_first_and_no_version_means_
     assert [value for _, value in found] == ["read", "second's", "goes on"]
     versions = [version for version, _ in found]
     assert len(set(versions)) == len(versions)
-    assert version_of(1, 2) not in versions, "the number of the first's row, should it come after all"
+    assert version_of(1, 3) not in versions, "the number of the first's row, should it come after all"
     assert state_of(one).fenced is not None
 
 
@@ -145,7 +145,7 @@ def test_a_restored_older_copy_becomes_a_new_journal_with_a_new_epoch(
     with shipping(cloud, path, system_id) as one:
         one.wait_until_shipped()
     assert state_of(path).journal_id != old
-    assert values_of(cloud, system_id)[-1] == (version_of(2, 1), "read")
+    assert values_of(cloud, system_id)[-1] == (version_of(2, 2), "read")
     assert [value for _, value in values_of(cloud, system_id)] == ["read", "a", "b", "read"]
 
 

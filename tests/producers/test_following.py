@@ -8,14 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from fluxion.errors import FluxionError, PositionLostError, SourceNotReadyError
+from fluxion.errors import DependencyDownError, FluxionError, PositionLostError, SourceNotReadyError
 from producers.context import Context
+from producers.fitting import MAX_ROW_BYTES
 from producers.following import Following
 from producers.handover import Handover
 from producers.home import JOURNAL, AgentConfig, SourceSection
 from producers.journal import Journal
 from producers.layouts import Layouts
-from producers.note import Note
+from producers.note import Note, read_note
 from producers.source import Bounds, Capture, Fault
 from producers.status import Reporter
 from tests.producers.captures import StillClock, change, chunk, streaming
@@ -178,3 +179,76 @@ def test_tables_that_a_statement_changed_are_asked_for_before_its_position_is_st
     assert again is not None
     assert (again.kind, again.tables) == ("again", ["items"])
     journal.close()
+
+
+def test_a_value_that_is_too_large_stays_behind_its_row_goes_on_and_that_is_said_once_a_column(
+    streamed: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = "x" * (MAX_ROW_BYTES + 1)
+    streamed.stream += [change("p1", [large, "two"]), change("p2", [large]), streamed.ending]
+    streamed.follow()
+    journal = streamed.journal()
+    rows = [row.values for entry in journal.unshipped()[1:] for row in entry.capture.rows]
+    assert rows == [["0"], ["1", "two"], ["0"]]
+    journal.close()
+    (event,) = [event for event in streamed.context.reporter._events if event.kind == "schema_changed"]
+    assert (event.table, event.code) == ("items", "VALUE_TOO_LARGE")
+    assert f"a value of {MAX_ROW_BYTES + 1} bytes in items.name is not sent" in str(event.message)
+    assert event.mend
+    assert capsys.readouterr().out.count("a large value is left out") == 1
+
+
+def test_values_of_a_snapshot_that_are_too_large_stay_behind_too(run: Run) -> None:
+    run.snapshot += [chunk("s1", ["x" * (MAX_ROW_BYTES + 1), "two"], end="items"), run.ending]
+    run.follow()
+    journal = run.journal()
+    (entry,) = journal.unshipped()
+    assert [row.values for row in entry.capture.rows] == [["0"], ["1", "two"]]
+    journal.close()
+
+
+def test_streaming_is_said_once_the_source_has_told_something(
+    streamed: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = DependencyDownError("no line", "wait")
+    streamed.stream += [lost, lost, change("p1", ["two"]), change("p2", ["three"]), streamed.ending]
+    streamed.follow()
+    said = [line for line in capsys.readouterr().out.splitlines() if "streaming" in line or "is lost" in line]
+    assert [("streaming" in line, "is lost" in line) for line in said] == [(False, True), (False, True), (True, False)]
+    assert "position=start" in said[-1]
+    note = read_note(streamed.home)
+    assert (note["doing"], note["reason"]) == ("streaming", None)
+
+
+def test_a_source_that_is_lost_does_not_say_that_it_streams(streamed: Run) -> None:
+    doing: list[str | None] = []
+
+    def lost(*_: Any) -> Iterator[Capture]:
+        doing.append(read_note(streamed.home).get("doing"))
+        if len(doing) == 3:
+            streamed.ending.set()
+            return iter([])
+        raise DependencyDownError("no line", "wait")
+
+    streamed.source.stream = lost  # type: ignore[method-assign,assignment] # one that is never there
+    streamed.follow()
+    assert doing == [None, "lost", "lost"]
+
+
+def test_a_snapshot_says_its_own_rows_and_whether_it_is_the_first(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.snapshot += [chunk("s1", ["a", "b"]), chunk("s2", ["c"], end="items")]
+    gone = PositionLostError("it was purged", "read it again")
+    run.stream += [change("p1", ["d", "e"]), gone]
+    asked = iter([None])
+
+    def snapshot(*_: Any) -> Iterator[Capture]:
+        if next(asked, run) is not None:  # the second one
+            run.snapshot.append(chunk("s3", ["f"], end="items"))
+            run.stream.append(run.ending)
+        return run.source._told(run.snapshot)
+
+    run.source.snapshot = snapshot  # type: ignore[method-assign] # one that has another row later
+    run.follow()
+    whole = [line for line in capsys.readouterr().out.splitlines() if "a snapshot is whole" in line]
+    assert ["rows=3" in whole[0], "what='the first snapshot'" in whole[0]] == [True, True], whole
+    assert ["rows=1" in whole[1], "what='a new snapshot'" in whole[1]] == [True, True], whole

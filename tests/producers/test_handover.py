@@ -4,7 +4,14 @@ import time
 import msgspec
 import pytest
 
-from producers.handover import GROUP_CAPTURES, GROUP_ROWS, WAITING_ROWS, Handover
+from producers.handover import (
+    GROUP_CAPTURES,
+    GROUP_CHARACTERS,
+    GROUP_ROWS,
+    WAITING_CHARACTERS,
+    WAITING_ROWS,
+    Handover,
+)
 from tests.producers.captures import change, chunk
 
 
@@ -32,6 +39,24 @@ def test_rows_wait_for_room_but_one_large_transaction_alone_does_not(handover: H
     assert len(large.rows) > GROUP_ROWS
     late.join(5)
     assert [capture.position for capture in handover.take()] == ["late"]
+
+
+def test_what_waits_and_what_is_stored_together_is_bounded_in_size_too(handover: Handover) -> None:
+    half = "x" * (GROUP_CHARACTERS // 2)
+    fit = 2 * WAITING_CHARACTERS // GROUP_CHARACTERS - 1  # (each row has a key, too)
+    for number in range(fit):
+        handover.put(change(f"p{number}", [half]))
+    late = threading.Thread(target=handover.put, args=[change("late", [half])])
+    late.start()
+    time.sleep(0.05)
+    assert late.is_alive()
+    assert [capture.position for capture in handover.take()] == ["p0", "p1"]
+    late.join(5)
+    assert [capture.position for capture in handover.take()] == ["p2", "late"]
+    handover.put(change("large", ["x" * (2 * WAITING_CHARACTERS)]))
+    assert [capture.position for capture in handover.take()] == ["large"], "one alone waits for nothing"
+    handover.put(change("after", ["x"]))
+    assert [capture.position for capture in handover.take()] == ["after"]
 
 
 def test_settle_waits_until_all_is_stored_not_only_taken(handover: Handover) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from fluxion.errors import ConfigurationError, TwoAgentsError
 from fluxion.registry import Session, Standing
-from producers.journal import KEPT_MICROS, MAX_ROW_BYTES, Journal, Place, Rewound, prepare
+from producers.journal import KEPT_MICROS, Journal, Place, Rewound, prepare
 from producers.source import Bound, Capture, CaptureEnd
 from tests.producers.captures import ITEMS, StillClock, change, chunk, part, streaming
 
@@ -145,16 +145,15 @@ def test_a_chunk_that_nobody_asked_for_is_refused(path: Path) -> None:
     journal.close()
 
 
-def test_a_row_over_the_limit_is_set_aside_and_keeps_its_number(path: Path) -> None:
+def test_a_journal_and_its_log_can_be_read_by_their_owner_only(path: Path) -> None:
     journal = streaming(path)
-    journal.append([change("p1", ["a", "x" * (MAX_ROW_BYTES + 1), "c"]), change("p2", ["d"])])
-    entries = journal.unshipped(limit_bytes=10**9)
-    assert [entry.numbers for entry in entries[1:]] == [[3, 5], [6]]
-    assert [row.values[1] for row in entries[1].capture.rows] == ["a", "c"]
-    aside = journal._link.execute("select number, sequence, source_table, length(body) from quarantined").fetchall()
-    assert aside[0][:3] == (4, 2, "items")
-    assert aside[0][3] > MAX_ROW_BYTES
-    assert journal.state().quarantined == 1
+    files = sorted(path.parent.glob("journal.db*"))
+    assert [file.name for file in files] == ["journal.db", "journal.db-shm", "journal.db-wal"]
+    assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o600"] * 3
+    for file in files:
+        file.chmod(0o644)  # as an older agent left them
+    prepare(path)
+    assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o600"] * 3
     journal.close()
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from fluxion.errors import ConfigurationError, DependencyDownError
 from producers import journal_formats
+from producers.fitting import MAX_ROW_BYTES
 from producers.journal import Journal, Place, prepare
 from producers.journal_formats import FORMAT
-from producers.source import Capture
-from tests.producers.captures import StillClock, change, chunk, streaming
+from producers.source import Capture, CaptureRow
+from tests.producers.captures import ITEMS, STOCK, StillClock, change, chunk, streaming
 
 # As the first release made it, word for word.
 FORMAT_1 = """
@@ -70,20 +71,25 @@ def old_body(capture: Capture) -> bytes:
 
 
 def old_journal(path: Path, *, whole: bool) -> None:
-    """Three entries with rows 1, 2 and 3, 5 (row 4 was set aside), the first acknowledged."""
+    """Three entries with rows 1, 2 and 3, 5 (rows 4 and 6 were set aside as too large), the first acknowledged."""
     link = sqlite3.connect(path, isolation_level=None)
     link.execute("pragma journal_mode = wal")
     link.executescript(FORMAT_1)
     captures = [chunk("s1", ["read"], end="items"), change("p1", ["a"]), change("p2", ["b", "c"])]
-    for sequence, (capture, first, skipped) in enumerate(zip(captures, [1, 2, 3], ["[]", "[]", "[1]"], strict=True), 1):
+    for sequence, (capture, first, skipped) in enumerate(
+        zip(captures, [1, 2, 3], ["[]", "[]", "[1, 3]"], strict=True), 1
+    ):
         body = old_body(capture)
         link.execute(
             "insert into entries values (?, ?, 1, ?, ?, ?, 7, ?)",
             [sequence, first, skipped, len(capture.rows), len(body), body],
         )
-    link.execute("insert into quarantined values (4, 3, 'items', 'too large', 7, x'c0')")
+    for number, layout in ((4, ITEMS), (6, STOCK)):
+        row = CaptureRow(0, "c", None, ["9", "x" * (MAX_ROW_BYTES + 1)])
+        body = msgspec.msgpack.encode([layout, row])
+        link.execute("insert into quarantined values (?, 3, 'items', 'too large', 7, ?)", [number, body])
     link.execute(
-        "update state set next_number = 6, last_sequence = 3, stream_position = ?, snapshot_position = 's1',"
+        "update state set next_number = 7, last_sequence = 3, stream_position = ?, snapshot_position = 's1',"
         " stream_start = 'start'",
         ["p2" if whole else None],
     )
@@ -102,20 +108,30 @@ def test_a_journal_of_the_first_release_goes_on_where_it_was(path: Path) -> None
     state = journal.state()
     assert (state.journal_id, state.next_number, state.last_sequence, state.stream_position, state.rows) == (
         "7e3b0c2e-6d0f-4a61-9f0b-0a4f5c0e9b11",
-        6,
+        7,
         3,
         "p2",
-        5,
+        6,
     )
-    assert (state.acknowledged, state.unshipped, state.quarantined) == (1, 2, 1)
+    assert (state.acknowledged, state.unshipped) == (1, 2)
     assert journal.place() == Place(1, "s1")
     journal.append([change("p3", ["d"])])
     assert [(entry.sequence, entry.numbers, entry.ends_from) for entry in journal.unshipped()] == [
         (2, [2], 1),
-        (3, [3, 5], 1),
-        (4, [6], 6),
+        (3, [3, 4, 5, 6], 1),
+        (4, [7], 7),
     ]
-    assert [row.values[1] for entry in journal.unshipped() for row in entry.capture.rows] == ["a", "b", "c", "d"]
+    entries = journal.unshipped()
+    found = [(entry.capture.layouts[row.layout], row.values) for entry in entries for row in entry.capture.rows]
+    names = [(layout.table, [column.name for column in layout.columns], values) for layout, values in found]
+    assert names == [
+        ("items", ["id", "name"], ["0", "a"]),
+        ("items", ["id", "name"], ["0", "b"]),
+        ("items", ["id"], ["9"]),
+        ("items", ["id", "name"], ["1", "c"]),
+        ("stock", ["id"], ["9"]),
+        ("items", ["id", "name"], ["0", "d"]),
+    ], "what was set aside is back in its place, without what is too large"
     journal.close()
     assert prepare(path) is None
 
@@ -127,7 +143,7 @@ def test_a_first_snapshot_of_the_first_release_that_was_under_way_begins_anew(pa
     assert journal.run() is None, "it must be asked for: the old format did not know its tables"
     journal.request_run("first", ["items"], {})
     journal.append([chunk("s1", ["again"], start="later", end="items")])
-    assert journal.unshipped()[-1].ends_from == 6
+    assert journal.unshipped()[-1].ends_from == 7
     journal.close()
 
 
@@ -153,7 +169,7 @@ def test_an_upgrade_that_is_cut_off_leaves_the_old_journal(path: Path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal_formats, "STEPS", [steps[0], cut_off])
+        patch.setattr(journal_formats, "STEPS", [steps[0], cut_off, *steps[2:]])
         with pytest.raises(KeyboardInterrupt):
             Journal(path, StillClock())
     link = sqlite3.connect(path)
@@ -169,7 +185,7 @@ def test_an_upgrade_that_sqlite_takes_back_by_itself_leaves_the_old_journal_and_
 ) -> None:
     """As it does where the disk is full or fails: then there is no transaction any more that could be taken back."""
     old_journal(path, whole=True)
-    first, second = journal_formats.STEPS
+    first, second, *others = journal_formats.STEPS
 
     def interrupted(link: sqlite3.Connection) -> None:
         once = iter([1])
@@ -177,7 +193,7 @@ def test_an_upgrade_that_sqlite_takes_back_by_itself_leaves_the_old_journal_and_
         second(link)
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal_formats, "STEPS", [first, interrupted])
+        patch.setattr(journal_formats, "STEPS", [first, interrupted, *others])
         with pytest.raises(DependencyDownError, match="interrupted"):
             Journal(path, StillClock())
     link = sqlite3.connect(path)
@@ -195,11 +211,11 @@ def test_every_step_of_a_later_format_runs_once_and_in_order(path: Path, monkeyp
     def step(number: int) -> Callable[[sqlite3.Connection], None]:
         return lambda _: done.append(number)
 
-    monkeypatch.setattr(journal_formats, "STEPS", [*journal_formats.STEPS, step(3), step(4)])
+    monkeypatch.setattr(journal_formats, "STEPS", [*journal_formats.STEPS, step(4), step(5)])
     monkeypatch.setattr(journal_formats, "FORMAT", FORMAT + 2)
     for _ in range(2):
         Journal(path, StillClock()).close()
-    assert done == [3, 4]
+    assert done == [4, 5]
 
 
 def test_a_journal_of_a_newer_agent_is_refused_and_left_alone(path: Path) -> None:

@@ -41,7 +41,8 @@ def run_of(till: Till) -> Run | None:
 def told(till: Till) -> list[str]:
     """What is said of jobs behind the first snapshot."""
     kinds: list[str] = [event.kind for event in statuses_of(till) if event.job and event.kind != "job_progress"]
-    return kinds[kinds.index("job_finished") + 1 :]
+    first = [*kinds, "job_finished"].index("job_finished")  # it may be on its way
+    return kinds[first + 1 :]
 
 
 @contextmanager

@@ -34,9 +34,10 @@ def unshipped(home: Path) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("to", "first"), [("4", 4), ("2026-11-20T08:00", 3), ("2026-11-20T12:00:00+00:00", 3), ("1970-01-01", 1)]
+    ("to", "first"),
+    [("4", 4), ("2026-11-20T08:00-04:00", 3), ("2026-11-20T12:00:00+00:00", 3), ("1970-01-01T00:00Z", 1)],
 )
-def test_rewind_takes_a_sequence_or_a_time_in_the_stores_zone(home: Path, to: str, first: int) -> None:
+def test_rewind_takes_a_sequence_or_a_time_with_its_zone(home: Path, to: str, first: int) -> None:
     assert rewind(home, to, StillClock()) == Rewound(first, 5 - first)
     assert unshipped(home) == list(range(first, 5))
 
@@ -47,6 +48,15 @@ def test_the_command_says_what_is_shipped_again(home: Path) -> None:
     assert unshipped(home) == [2, 3, 4]
     said = fluxion("agent", "rewind", "--home", str(home), "--to", "yesterday", check=False).stderr
     assert "neither a sequence nor a time" in said
+    assert "with its zone" in " ".join(fluxion("agent", "rewind", "--help").stdout.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("to", ["2026-11-20T08:00", "2026-11-20"])
+def test_a_time_without_a_zone_is_refused_and_nothing_is_rewound(home: Path, to: str) -> None:
+    with pytest.raises(ConfigurationError, match="no zone") as refused:
+        rewind(home, to, StillClock())
+    assert "2026-11-20T08:00:00-04:00" in refused.value.mend
+    assert unshipped(home) == []
 
 
 def test_rewind_is_refused_while_the_agent_runs(home: Path) -> None:

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
-HEAVY = ("faust", "alembic", "sqlalchemy", "rich", "yaml", "pydantic_settings", "schemas.template")
+HEAVY = ("faust", "alembic", "sqlalchemy", "rich", "yaml", "pydantic_settings", "schemas.template", "cryptography")
 
 
 def test_an_agent_loads_nothing_that_only_the_cloud_needs() -> None:
-    code = f"import sys, producers.cli; print(*[name for name in {HEAVY} if name in sys.modules])"
+    code = (
+        f"import sys, producers.cli, producers.sources.mysql; print(*[name for name in {HEAVY} if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -5,21 +5,28 @@ Numbers: https://mariadb.com/kb/en/mariadb-error-code-reference/; 2xxx are the c
 
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from types import ModuleType
+from typing import Any, TypeAlias, cast
 
-import pymysql
+# pymysql takes cryptography where it finds it, for logins that only MySQL has: 8 MB of the 80 that an agent may have.
+_hides_cryptography = sys.modules.setdefault("cryptography", cast("ModuleType", None)) is None
+import pymysql  # noqa: E402 -- see above
 
-from fluxion.errors import (
+from fluxion.errors import (  # noqa: E402 -- as above
     AccessDeniedError,
     DependencyDownError,
     FluxionError,
     PositionLostError,
     SourceNotReadyError,
 )
+
+if _hides_cryptography:
+    del sys.modules["cryptography"]
 
 Link: TypeAlias = "pymysql.connections.Connection[Any]"  # generic in its stubs only
 

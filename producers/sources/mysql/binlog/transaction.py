@@ -6,8 +6,9 @@ from producers.sources.mysql.binlog.rows import TableRows
 from producers.sources.mysql.binlog.statements import Effects
 from schemas.records import Layout
 
-MAX_ROWS = 2_000
-MAX_BYTES = 1024 * 1024
+# A part is about what a change set holds, and a few of them are in memory at once.
+MAX_ROWS = 500
+MAX_BYTES = 512 * 1024
 
 
 class Transaction:
@@ -17,6 +18,7 @@ class Transaction:
         self.head = head
         self.part = 0
         self._size = 0
+        self._added = 0
         self._rows: list[CaptureRow] = []
         self._ends: list[CaptureEnd] = []
         self._layouts: list[Layout] = []
@@ -33,14 +35,18 @@ class Transaction:
     @property
     def must_be_cut(self) -> bool:
         """Whether a part is to be taken before more rows are added: the last part always has one, and ends come first."""
-        return len(self._rows) >= MAX_ROWS or self._size >= MAX_BYTES or bool(self._ends)
+        # (events of one statement have about as many rows each)
+        too_many = bool(self._rows) and len(self._rows) + self._added > MAX_ROWS
+        return too_many or self._size >= MAX_BYTES or bool(self._ends)
 
     def add(self, table: TableRows, event: bytes) -> None:
         """Add the rows of an event."""
         layout = self._index.get(id(table))
         if layout is None:
             layout = self._index[id(table)] = self._layout(table.layout)
-        self._rows += table.read(event, layout)
+        rows = table.read(event, layout)
+        self._rows += rows
+        self._added = len(rows)
         self._size += len(event)
 
     def _layout(self, layout: Layout) -> int:
