@@ -10,12 +10,14 @@ from rich.table import Column, Table
 
 from control.check import check_system
 from control.deletes import confirm_deletes
+from control.prepare_cli import prepare
 from control.registry import NewSystem, add_store, add_system, add_tenant, tenants
 from control.replay_cli import replay
 from fluxion.errors import ConfigurationError
 from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import load_system, load_systems
 from fluxion.settings import load_settings
+from producers.sources.choice import PORTS, kind_for
 from schemas.mapping import load
 
 WIDTH = 160
@@ -28,6 +30,7 @@ def _group(what: str) -> typer.Typer:
 tenant_app = _group("Who owns stores and systems.")
 store_app = _group("The shops of a system.")
 system_app = _group("Point-of-sale systems and their templates.")
+system_app.command("prepare")(prepare)
 system_app.command("replay")(replay)
 system_app.command("confirm-deletes")(confirm_deletes)
 
@@ -64,9 +67,11 @@ def system_add(  # noqa: PLR0913, PLR0917 -- one option a setting: that is what 
     template: Annotated[str, typer.Option(help="a built-in template's name (systimax) or a YAML file")],
     name: Annotated[str, typer.Option(help="how people call the system")],
     host: Annotated[str, typer.Option(help="of the point-of-sale database, as its agent reaches it")] = "127.0.0.1",
-    port: int = 3306,
+    port: Annotated[int | None, typer.Option(help="default: the usual one of its kind of database")] = None,
     user: str = "fluxion",
-    database: Annotated[str, typer.Option(help="the point-of-sale database")] = "systimax",
+    database: Annotated[
+        str | None, typer.Option(help="the point-of-sale database; default: the template's name")
+    ] = None,
     settings: Annotated[str, typer.Option(help='sync_settings as JSON, e.g. {"settle_seconds": 60}')] = "{}",
 ) -> None:
     """Add a system and print its id. The password is not asked: it stays with the agent."""
@@ -79,12 +84,16 @@ def system_add(  # noqa: PLR0913, PLR0917 -- one option a setting: that is what 
         message = "--settings is not a JSON object"
         raise ConfigurationError(message, 'write it like {"settle_seconds": 60}')
     path = Path(template)
-    system = NewSystem(
-        name=name,
-        template=load(path if path.suffix in {".yaml", ".yml"} else template),
-        connection={"host": host, "port": port, "user": user, "database": database},
-        settings=chosen,
-    )
+    mapping = load(path if path.suffix in {".yaml", ".yml"} else template)
+    kind = kind_for(mapping.databases)
+    connection = {
+        "kind": kind,
+        "host": host,
+        "port": port or PORTS[kind],
+        "user": user,
+        "database": database or mapping.template,
+    }
+    system = NewSystem(name=name, template=mapping, connection=connection, settings=chosen)
     with connect(_dsn(), APP) as link:
         typer.echo(add_system(link, tenant, system))
 

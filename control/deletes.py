@@ -47,7 +47,7 @@ def pending(link: Link, system: System) -> list[Pending]:
 
 
 def confirm(link: Link, system: System, table: str, by: str) -> int:
-    """Let the sink delete them; returns how many rows. BusinessRuleError where nothing of that table waits."""
+    """Let the sink delete them; returns how many rows at most. BusinessRuleError where nothing of that table waits."""
     with translated("PostgreSQL"), link.transaction():
         _act_for(link, system)
         rows = link.execute(_CONFIRM, [by, system.id, table]).fetchall()
@@ -74,7 +74,7 @@ def confirm_deletes(
     with connect(dsn, APP) as link:
         if table is not None:
             rows = confirm(link, found, table, by or getpass.getuser())
-            typer.echo(f"{table}: {rows} rows will be deleted by the sink")
+            typer.echo(f"{table}: up to {rows} rows will be deleted by the sink; those that came again meanwhile stay")
             return
         waiting = pending(link, found)
     if not waiting:

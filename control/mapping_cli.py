@@ -106,9 +106,13 @@ def try_rows(
     if table is not None and table not in known:
         message = f"the template says nothing of table {table!r}"
         raise ConfigurationError(message, f"name one of {', '.join(sorted(known))}")
+    access = _access(host, port)
+    check(
+        chosen, _catalogue(system, chosen, access), len(system.stores)
+    )  # every fault at once, not the first table's only
     faults = 0
     for name in sorted(known) if table is None else [table]:
-        made = sample(system, chosen, name, rows, _access(host, port))
+        made = sample(system, chosen, name, rows, access)
         faults += len(made.quarantined)
         typer.echo(f"{name}:")
         for line in lines(made):

@@ -72,7 +72,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which entries are meant; None: any. ids: those only. resolved: also what was retried or discarded.
+    """Which entries are meant; None: any. ids: those only. resolved: also what was settled.
 
     from_offset: only what stood in the raw log there or behind.
     """

@@ -2,6 +2,8 @@
 
 import getpass
 import json
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -25,7 +27,9 @@ app = typer.Typer(
 )
 
 LIMIT = 200
+# Of a table that is not printed to a window; and how wide a window must be for one.
 WIDTH = 160
+TABLE_FROM = 100
 
 Ids = Annotated[list[int], typer.Argument(help="as `fluxion quarantine list` shows them")]
 SystemId = Annotated[str | None, typer.Option(help="system id")]
@@ -39,7 +43,9 @@ def list_(
     code: Code = None,
     table: Annotated[str | None, typer.Option(help="table of the point of sale")] = None,
     *,
-    all_: Annotated[bool, typer.Option("--all", help="also what was retried or discarded")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="also what was retried, discarded, or superseded by a newer row")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="a JSON object a line, all of them")] = False,
 ) -> None:
     """List what waits, the oldest first."""
@@ -76,14 +82,17 @@ def retry(
     code: Code = None,
     by: By = None,
 ) -> None:
-    """Map rows again with the present mapping, under their original versions; what is still at fault stays and says why."""
-    if bool(ids) == (system is not None):
-        message = "say which rows: either ids or --system, with or without --code"
+    """Map rows again with the present mapping, under their original versions; what is still at fault stays and says why.
+
+    Which rows: either ids, or all that wait of --system, of --code, or of both.
+    """
+    if bool(ids) == (system is not None or code is not None):
+        message = "say which rows: either ids or --system, --code, or both of these"
         raise ConfigurationError(message, "look at `fluxion quarantine list`")
     settings = _settings()
     whose = _tenants(settings, system)
     with _app_link(settings) as link:
-        entries = demand(link, whose, ids) if ids else find(link, whose, Wanted(system_id=system, code=code))
+        entries = demand(link, whose, ids) if ids else _waiting(link, whose, system, code)
         for entry in entries:
             if entry.resolution is not None:
                 message = f"{entry.id} was {entry.resolution} already, by {entry.resolved_by}"
@@ -94,6 +103,17 @@ def retry(
     typer.echo(f"{taken} mapped again and sent to the sink, {len(refused)} still at fault")
     if refused:
         raise typer.Exit(1)
+
+
+def _waiting(link: Link, whose: Sequence[str], system: str | None, code: str | None) -> list[Entry]:
+    """Return the open entries; ConfigurationError names the codes that there are where none has the code that was said."""
+    entries = find(link, whose, Wanted(system_id=system, code=code))
+    if not entries and code is not None:
+        there = Counter(entry.code for entry in find(link, whose, Wanted(system_id=system)))
+        codes = ", ".join(f"{name} ({times})" for name, times in sorted(there.items()))
+        message = f"no row that waits has the code {code!r}"
+        raise ConfigurationError(message, f"codes that there are: {codes}" if codes else "nothing waits; leave it")
+    return entries
 
 
 @app.command("discard")
@@ -132,29 +152,42 @@ def _tenants(settings: Settings, system_id: str | None) -> list[str]:
 # Showing -------------------------------------------------------------------------------------------------------------
 
 
+def _width() -> int:
+    console = Console()
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else WIDTH
+
+
 def _print(table: Table) -> None:
-    # An id that is cut short cannot be copied: rather let a narrow window wrap.
-    Console(width=max(Console().width, WIDTH), markup=False).print(table)
+    Console(width=_width(), markup=False).print(table)
 
 
 def _print_entries(entries: Sequence[Entry]) -> None:
+    rows = [_cells(entry) for entry in entries]
+    if _width() < TABLE_FROM:  # seven columns would be a few letters each
+        for *first, message in rows:
+            typer.echo("  ".join(first))
+            typer.echo(f"    {message}")
+        return
     table = Table(title="Quarantine", title_justify="left")
     for name in ("id", "since", "system", "table", "key", "code", "what is wrong; what mends it"):
-        table.add_column(name, no_wrap=name in {"id", "code"})
-    for entry in entries:
-        message = (
-            entry.message if entry.resolution is None else f"{entry.resolution} by {entry.resolved_by}: {entry.notes}"
-        )
-        table.add_row(
-            str(entry.id),
-            entry.created_at.strftime("%Y-%m-%d %H:%M"),
-            entry.system_name or entry.system_id,
-            entry.external_table or "(a whole record)",
-            entry.external_id or "-",
-            entry.code,
-            message,
-        )
+        # An id that is cut short cannot be copied.
+        table.add_column(name, no_wrap=name in {"id", "code"}, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     _print(table)
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    settled = f"{entry.resolution} by {entry.resolved_by}: {entry.notes}"
+    return (
+        str(entry.id),
+        entry.created_at.strftime("%Y-%m-%d %H:%M"),
+        entry.system_name or entry.system_id,
+        entry.external_table or "(a whole record)",
+        entry.external_id or "-",
+        entry.code,
+        entry.message if entry.resolution is None else settled,
+    )
 
 
 def _print_held(held: Held, now: CanonicalSet | FluxionError) -> None:
@@ -162,8 +195,8 @@ def _print_held(held: Held, now: CanonicalSet | FluxionError) -> None:
     typer.echo(f"{entry.id}: {entry.code}: {entry.message}")
     typer.echo(f"{entry.topic} partition {entry.partition} offset {entry.offset}, version {entry.version}")
     table = Table(title=f"{entry.external_table or 'a whole record'} {entry.external_id or ''}", title_justify="left")
-    table.add_column("as the point of sale has it")
-    table.add_column("what the present mapping makes of it")
+    table.add_column("as the point of sale has it", overflow="fold")
+    table.add_column("what the present mapping makes of it", overflow="fold")
     table.add_row("\n".join(_raw_lines(held)), "\n".join(_mapped_lines(now, _is_of(entry))))
     _print(table)
 

@@ -6,24 +6,29 @@ from typing import Any
 
 from fluxion.clock import SystemClock
 from fluxion.registry import System
-from producers.sources.mysql import MySQLConfig, MySQLSource
+from producers.sources.choice import DatabaseSource, Place, kind_for, open_source, options_for
+from schemas.mapping import restore
 
 
 @contextmanager
 def opened_source(
     system: System, tables: frozenset[str], password: str, reached: dict[str, Any]
-) -> Iterator[MySQLSource]:
+) -> Iterator[DatabaseSource]:
     """Open the source for the block. `reached`: host and port where they differ from the registry's."""
-    place = {**system.connection, **reached}
-    config = MySQLConfig(
-        host=place["host"],
-        port=place["port"],
-        user=place["user"],
-        database=place["database"],
+    known = {**system.connection, **reached}
+    template = restore(system.mapping)
+    kind = known.get("kind") or kind_for(template.databases)
+    place = Place(
+        kind=kind,
+        host=known["host"],
+        port=known["port"],
+        user=known["user"],
+        database=known["database"],
         tables=tables,
         password=password,
+        options=options_for(kind, template.schema_, known.get("options") or {}),
     )
-    source = MySQLSource(config, SystemClock())
+    source = open_source(place, SystemClock())
     try:
         yield source
     finally:

@@ -76,6 +76,7 @@ def _told(news: News, now: datetime) -> dict[str, Any]:
         "heartbeat_s": _age(news.heartbeat_at, now),
         "job": msgspec.to_builtins(news.job) if news.job else None,
         "fault": msgspec.to_builtins(news.fault) if news.fault else None,
+        "fault_s": _age(news.fault_at, now),
     }
 
 
@@ -164,7 +165,8 @@ class _Screen:
     def _doing(self, agent: AgentState, news: News) -> list[str]:
         said = [self._say("fenced")] if agent.fenced else []
         if news.fault is not None:
-            said.append("; ".join(text for text in (news.fault.code, news.fault.message, news.fault.mend) if text))
+            words = "; ".join(text for text in (news.fault.code, news.fault.message, news.fault.mend) if text)
+            said.append(f"{words} ({self._ago(news.fault_at)})")
         if news.job is not None:
             said.append(self._progress(news.job))
         return said

@@ -122,13 +122,24 @@ class News:
     heartbeat_at: datetime | None = None
     job: Status | None = None
     fault: Status | None = None
+    fault_at: datetime | None = None
 
     def after(self, told: Status, at: datetime) -> "News":
         """Return the news when this was told."""
         beat = at if told.kind == "heartbeat" else self.heartbeat_at
         job = told if told.kind in JOB else None if told.kind in JOB_ENDED else self.job
-        fault = told if told.kind in FAULT else None if told.kind in MENDED else self.fault
-        return News(beat, job, fault)
+        if told.kind in FAULT:
+            return News(beat, job, told, at)
+        if self.fault is not None and _is_mended(self.fault, told):
+            return News(beat, job)
+        return News(beat, job, self.fault, self.fault_at)
+
+
+def _is_mended(fault: Status, told: Status) -> bool:
+    """Whether this ends the fault. A full journal ends by its own word only, and that ends nothing else."""
+    if fault.kind == "journal_full" or told.code is not None:
+        return told.kind == "source_recovered" and told.code == fault.code
+    return told.kind in MENDED
 
 
 def news_of_agents(servers: str, registry: SchemaRegistry, now: datetime) -> dict[str, News]:

@@ -18,7 +18,7 @@ COMMANDS = {
     "tail": ("control.tail:app", "follow a topic in clear text"),
     "tenant": ("control.cli:tenant_app", "add, list: who owns stores and systems"),
     "store": ("control.cli:store_app", "add, list: the shops of a system"),
-    "system": ("control.cli:system_app", "add, list, check, replay, confirm-deletes: point-of-sale systems"),
+    "system": ("control.cli:system_app", "add, list, check, prepare, replay, confirm-deletes: point-of-sale systems"),
     "quarantine": ("control.quarantine_cli:app", "list, show, retry, discard: rows that could not be taken"),
     "status": ("control.status_cli:app", "everything on one screen"),
     "mapping": ("control.mapping_cli:app", "columns, test, diff, save, schema: a system's template"),

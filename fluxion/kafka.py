@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from fluxion.errors import DependencyDownError
 from fluxion.log import get_logger
 
-# A row over 1 MiB is quarantined by the journal; a change set never exceeds this.
+# A row over 1 MiB goes without its largest values (docs/adr/0007); a change set never exceeds this.
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 # librdkafka writes a line for each try of each connection straight to standard error; we say it once in a while.

@@ -32,6 +32,7 @@ class Settings(BaseModel):
     )
     metrics_host: str = Field("127.0.0.1", min_length=1, description="address that the metrics' port listens on")
     source_password: SecretStr | None = Field(None, description="the agent's password at the point-of-sale database")
+    admin_password: SecretStr | None = Field(None, description="the administrator's, for `system prepare --apply`")
     work_dir: Path | None = Field(None, description="where a processor notes the batch in work")
 
     @field_validator("metrics_port", mode="before")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 
-from deploy.demo.shops import Pos
+from deploy.demo.systimax import Systimax
 from deploy.stack import Stack
 from fluxion.kafka import admin, consumer, producer
 from fluxion.schema_registry import SchemaRegistry
@@ -46,13 +46,13 @@ def test_a_system_with_two_stores(cloud: Cloud) -> None:
 
 
 @pytest.fixture(scope="module")
-def pos(stack: Stack) -> Pos:
-    database = Pos(stack.mariadb_host, stack.mariadb_port, "app", "app", "check_commands")
+def pos(stack: Stack) -> Systimax:
+    database = Systimax(stack.mariadb_host, stack.mariadb_port, "app", "app", "check_commands")
     database.create(0)
     return database
 
 
-def add_checked_system(cloud: Cloud, pos: Pos, template: str) -> str:
+def add_checked_system(cloud: Cloud, pos: Systimax, template: str) -> str:
     tenant = run(cloud, "tenant", "add", "Cadena Uno")
     place = ("--port", str(pos.port), "--user", "cdc", "--database", pos.database)
     return run(cloud, "system", "add", "--tenant", tenant, "--template", template, "--name", "Principal", *place)
@@ -75,7 +75,7 @@ def test_settings_are_checked_when_they_are_saved(cloud: Cloud, settings: str, m
     assert mend in said
 
 
-def test_a_template_is_held_against_its_database(cloud: Cloud, pos: Pos, tmp_path: Path) -> None:
+def test_a_template_is_held_against_its_database(cloud: Cloud, pos: Systimax, tmp_path: Path) -> None:
     system = add_checked_system(cloud, pos, "systimax")
     assert "fits its database" in run(cloud, "system", "check", system, FLUXION_SOURCE_PASSWORD="cdc")
     text = files("schemas").joinpath("systems", "systimax.yaml").read_text(encoding="utf-8")

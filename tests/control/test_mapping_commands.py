@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.shops import Pos
+from deploy.demo.systimax import Systimax
 from deploy.stack import Stack
 from fluxion.postgres import STAGE, connect
 from fluxion.registry import load_system
@@ -17,8 +17,8 @@ PASSWORD = {"FLUXION_SOURCE_PASSWORD": "cdc"}
 
 
 @pytest.fixture(scope="module")
-def pos(stack: Stack) -> Pos:
-    database = Pos(stack.mariadb_host, stack.mariadb_port, "app", "app", "check_mappings")
+def pos(stack: Stack) -> Systimax:
+    database = Systimax(stack.mariadb_host, stack.mariadb_port, "app", "app", "check_mappings")
     database.create(3)
     with database.connect() as link, link.cursor() as cursor:
         cursor.execute("create table audit (id int primary key, what varchar(20))")
@@ -29,7 +29,7 @@ def pos(stack: Stack) -> Pos:
 
 
 @pytest.fixture(scope="module")
-def system(cloud: Cloud, pos: Pos) -> str:
+def system(cloud: Cloud, pos: Systimax) -> str:
     """A Systimax with its two stores."""
     tenant = run(cloud, "tenant", "add", "Cadena Uno")
     place = ("--port", str(pos.port), "--user", "cdc", "--database", pos.database)
@@ -92,6 +92,21 @@ def test_test_shows_what_rows_would_become_and_sends_nothing(cloud: Cloud, syste
     assert "FAULT items 1: INVALID_VALUE: product.is_active: 'Harina' is neither yes nor no" in said
     code, said = refused(cloud, "mapping", "test", system, "--table", "itms")
     assert (code, "the template says nothing of table 'itms'" in said) == (78, True)
+
+
+def test_test_says_every_fault_of_the_template_before_it_tries_a_row(cloud: Cloud, system: str, tmp_path: Path) -> None:
+    wrong = own(
+        tmp_path,
+        "supplier: {from: proveedores, key: id, name: nombre}\ncategory: {from: categoris}\n"
+        "product: {barcode: bar_code}\n",
+    )
+    code, said = refused(cloud, "mapping", "test", system, "--rows", "1", "--template", wrong)
+    assert code == 1
+    for fault in ("'proveedores'", "'categoris', did you mean 'categories'?", "'bar_code', did you mean 'barcode'?"):
+        assert fault in said
+    assert "Product 1" not in said
+    code, said = refused(cloud, "mapping", "test", system, "--table", "items", "--template", wrong)
+    assert (code, "'proveedores'" in said, "Product 1" in said) == (1, True, False)
 
 
 def test_a_mapping_is_compared_and_saved(cloud: Cloud, system: str, tmp_path: Path) -> None:

@@ -88,11 +88,82 @@ def test_a_row_that_is_older_than_what_postgresql_has_changes_nothing_when_it_is
     pos.send((sets.ITEMS, "c", 0, sets.cells(sets.ITEMS, sets.ITEM, item_code=None)))
     pos.send((sets.ITEMS, "u", 0, sets.cells(sets.ITEMS, sets.ITEM, sale_price="150.00")))
     pos.until(PRODUCTS, [("000001", "150.0000")])
+    open_again(cloud, pos)
     set_mapping(cloud.stack.postgres, pos.system, mapping(product={"sku": {"value": "MENDED"}}))
     assert "1 mapped again" in pos.run("quarantine", "retry", "--system", pos.system)
     pos.send((sets.CATEGORIES, "c", 0, ["7", "Víveres"]))  # behind the retried row in the same partition
     pos.until("select name from fluxion.categories where pos_system_id = %(system)s", [("Víveres",)])
     assert pos.rows(PRODUCTS) == [("000001", "150.0000")]
+
+
+def open_again(cloud: Cloud, pos: Pos) -> None:
+    """As an entry stands that was written before newer rows settled older entries."""
+    with connect(cloud.stack.postgres, SINK) as link:
+        link.execute(
+            "update pos_integration.quarantine set resolved_at = null, resolution = null, row_id = null"
+            " where pos_system_id = %s",
+            [pos.system],
+        )
+
+
+def test_what_its_message_prescribes_empties_the_quarantine(pos: Pos) -> None:
+    bad = sets.cells(sets.TRANSACTIONS, sets.SALE, trans_date=None)
+    for op in ("c", "u", "r"):
+        pos.send((sets.TRANSACTIONS, op, 0, bad))
+    pos.send((sets.CATEGORIES, "c", 0, ["7", "Víveres"]))
+    pos.until("select name from fluxion.categories where pos_system_id = %(system)s", [("Víveres",)])
+    (entry,) = entries(pos)
+    assert (
+        "sale.sold_at is null or blank (a zero date counts as null); mend the value in the point of sale"
+        in entry["message"]
+    )
+    assert [one["resolution"] for one in entries(pos, resolved=True)] == ["superseded", "superseded", None]
+    pos.send((sets.TRANSACTIONS, "u", 0, sets.SALE))
+    pos.until(SALES, [("A-1", "116.0000")])
+    pos.until(OPEN, [])
+    shown = pos.run("quarantine", "list", "--system", pos.system, "--all")
+    assert "superseded by fluxion: the row came again and was taken" in shown
+    status, said = pos.refused("quarantine", "retry", str(entry["id"]))
+    assert (status, "was superseded already" in said) == (78, True)
+
+
+@pytest.mark.parametrize("width", [30, 80, 110, 200])
+def test_the_list_loses_nothing_in_a_window_of_any_width(pos: Pos, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pos.send((sets.ITEMS, "c", 0, sets.cells(sets.ITEMS, sets.ITEM, item_id="123456789012345678", item_code=None)))
+    pos.until(OPEN, [("REQUIRED_MISSING",)])
+    (entry,) = entries(pos)
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = pos.run("quarantine", "list", "--system", pos.system)
+    assert str(entry["id"]) in shown
+    assert "REQUIRED_MISSING" in shown
+    assert "…" not in shown
+    is_table = "┃" in shown
+    assert is_table == (width >= 100)
+    if is_table:
+        assert max(map(len, shown.splitlines())) <= width
+    else:
+        assert f"123456789012345678  REQUIRED_MISSING\n    {entry['message']}\n" in shown
+
+
+def test_a_code_that_no_row_has_names_those_that_there_are(pos: Pos) -> None:
+    status, said = pos.refused("quarantine", "retry", "--system", pos.system, "--code", "FOO")
+    assert (status, "nothing waits" in said) == (78, True)
+    pos.send((sets.TRANSACTIONS, "c", 0, in_store_3()))
+    pos.send((sets.ITEMS, "c", 0, sets.cells(sets.ITEMS, sets.ITEM, item_code=None)))
+    pos.until(OPEN, [("UNKNOWN_STORE",), ("REQUIRED_MISSING",)])
+    status, said = pos.refused("quarantine", "retry", "--system", pos.system, "--code", "FOO")
+    assert status == 78
+    assert "no row that waits has the code 'FOO'; codes that there are: REQUIRED_MISSING (1), UNKNOWN_STORE (1)" in said
+
+
+def test_a_code_alone_is_retried_in_every_system(cloud: Cloud, pos: Pos) -> None:
+    pos.send((sets.ITEMS, "c", 0, sets.cells(sets.ITEMS, sets.ITEM, item_code=None)))
+    pos.until(OPEN, [("REQUIRED_MISSING",)])
+    with connect(cloud.stack.postgres, SINK) as link:  # a code that no other system's rows have
+        link.execute("update pos_integration.quarantine set code = 'MINE_ALONE' where pos_system_id = %s", [pos.system])
+    set_mapping(cloud.stack.postgres, pos.system, mapping(product={"sku": "item_name"}))
+    assert "1 mapped again" in pos.run("quarantine", "retry", "--code", "MINE_ALONE")
+    pos.until("select sku from fluxion.products where pos_system_id = %(system)s", [("Harina P.A.N.",)])
 
 
 def test_lines_of_one_ticket_are_retried_together(cloud: Cloud, pos: Pos) -> None:
@@ -114,8 +185,9 @@ def test_a_row_that_a_later_snapshot_no_longer_found_does_not_come_alive(cloud: 
         (sets.ITEMS, "r", 0, sets.cells(sets.ITEMS, sets.ITEM, item_id="6", item_code="SIX")),
         ends=(End("items", began),),
     )
-    pos.until(OPEN, [("REQUIRED_MISSING",), ("REQUIRED_MISSING",)])
     pos.until(PRODUCTS, [("SIX", "120.0000")])
+    pos.until(OPEN, [("REQUIRED_MISSING",)])
+    open_again(cloud, pos)
     set_mapping(cloud.stack.postgres, pos.system, mapping(product={"sku": "item_id"}))
     assert "2 mapped again" in pos.run("quarantine", "retry", "--system", pos.system)
     pos.until(
@@ -203,6 +275,7 @@ def test_what_is_discarded_keeps_who_did_it_and_why(pos: Pos) -> None:
     ("words", "mend"),
     [
         (("retry",), "either ids or --system"),
+        (("retry", "1", "--code", "UNKNOWN_STORE"), "either ids or --system"),
         (("retry", "1", "--system", "x"), "either ids or --system"),
         (("retry", "999999999"), "fluxion quarantine list"),
         (("show", "999999999"), "fluxion quarantine list"),

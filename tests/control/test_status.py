@@ -1,6 +1,7 @@
 """`fluxion status`: systems, stages and agents on one screen, Spanish first; a part that is down is named."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -107,8 +108,33 @@ def test_an_agent_s_progress_and_fault_are_the_last_that_it_told(cloud: Cloud, p
     english = pos.run("status", "--lang", "en")
     assert "copying items: 5 of ~90 rows" in english
     assert "Sistemas" not in english
+    assert re.search(r"free it \(hace \d+ s\)", spanish)
+    assert agent["fault_s"] < 60
     tell(cloud, Status(system_id=pos.system, kind="job_finished", at=0))
     assert of(pos, report(cloud)[1], "agents")["job"] is None
+
+
+AT = datetime(2026, 11, 24, 11, 50, tzinfo=UTC)
+
+
+def told(kind: Any, code: str | None = None) -> Status:
+    return Status(system_id="s", kind=kind, at=0, code=code)
+
+
+def test_a_full_journal_is_over_when_the_agent_says_so_and_not_before() -> None:
+    full = News().after(told("journal_full", "JOURNAL_FULL"), AT)
+    assert (full.fault, full.fault_at) == (told("journal_full", "JOURNAL_FULL"), AT)
+    for kind in ("job_finished", "source_recovered", "circuit_closed", "heartbeat"):
+        still = full.after(told(kind), NOW)
+        assert (still.fault, still.fault_at) == (full.fault, AT), kind
+    over = full.after(told("source_recovered", "JOURNAL_FULL"), NOW)
+    assert (over.fault, over.fault_at) == (None, None)
+
+
+def test_that_a_journal_has_room_again_does_not_hide_a_source_that_is_lost() -> None:
+    lost = News().after(told("source_error", "DEPENDENCY_DOWN"), AT)
+    assert lost.after(told("source_recovered", "JOURNAL_FULL"), NOW).fault == lost.fault
+    assert lost.after(told("source_recovered"), NOW).fault is None
 
 
 def test_what_waits_for_a_stage_is_counted_with_its_age(cloud: Cloud, pos: Pos) -> None:

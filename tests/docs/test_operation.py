@@ -10,6 +10,7 @@ from fluxion import errors, metrics
 from fluxion.cli import COMMANDS
 from fluxion.progress import RESTART_ME
 from fluxion.settings import Settings
+from schemas.settings import SyncSettings
 from tests.support import local
 
 PAGE = (local.ROOT / "docs" / "operation.md").read_text(encoding="utf-8")
@@ -30,6 +31,10 @@ def metric_names() -> set[str]:
 
 def test_the_table_of_settings_is_the_settings() -> None:
     assert set(first_cells("Settings")) == {f"FLUXION_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_the_table_of_a_systems_settings_is_those() -> None:
+    assert first_cells("Settings of a system") == list(SyncSettings.__struct_fields__)
 
 
 def test_the_defaults_in_the_table_are_the_defaults() -> None:
@@ -55,7 +60,7 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
 
 
 def test_every_command_of_the_page_exists() -> None:
-    named = set(re.findall(r"`fluxion ([a-z]+)(?: ([a-z]+))?", PAGE))
+    named = set(re.findall(r"`fluxion ([a-z]+)(?: ([a-z]+(?:-[a-z]+)*))?", PAGE))
     assert {("sink", "run"), ("quarantine", "list"), ("status", "")} <= named
     for command, sub in named:
         module, _, name = COMMANDS[command][0].partition(":")
