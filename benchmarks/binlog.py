@@ -24,14 +24,15 @@ from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
 from deploy import stack
-from deploy.demo.run import Demo
-from deploy.demo.shops import ITEMS, Pos
+from deploy.demo.pos import ITEMS
+from deploy.demo.run import DATABASE, Demo
+from deploy.demo.systimax import Systimax
 from deploy.stack.mariadb import CAPTURE
 from fluxion.clock import SystemClock
 from fluxion.errors import DependencyDownError, FluxionError
 from fluxion.settings import Settings
 from producers.home import read_config
-from producers.sources.mysql import MySQLSource
+from producers.sources.choice import open_source
 from producers.standing import standing_of
 
 WANTED_RATIO = 3.0
@@ -60,17 +61,18 @@ def main(
     """Fill a log, read it three times, print the rates side by side."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack is taken down then, too
     with _stack(base_port) as (services, home):
-        demo = Demo(services, home / "run", sales_per_second=1, past_sales=10)
+        pos = Systimax(services.mariadb_host, services.mariadb_port, "app", "app", DATABASE)
+        demo = Demo(services, home / "run", sales_per_second=1, past_sales=10, pos=pos)
         demo.prepare()
         agent = demo.home / "agent"
         with _agent(agent, demo.environment):
-            _until(lambda: _is_current(agent, demo.pos), "the first snapshot")
+            _until(lambda: _is_current(agent, pos), "the first snapshot")
         position = str(standing_of(agent, SystemClock())["position"])
-        written = _sell(demo.pos, rows)
+        written = _sell(pos, rows)
         legs = [
-            _library(demo.pos, agent, json.loads(position)["gtid"], written),
+            _library(pos, agent, json.loads(position)["gtid"], written),
             _stream(agent, position, written),
-            _whole(agent, demo, written),
+            _whole(agent, demo, pos, written),
         ]
     base = legs[0].rate
     for leg in legs:
@@ -93,7 +95,7 @@ def _stack(base_port: int) -> Iterator[tuple[stack.Stack, Path]]:
             stack.down(home)
 
 
-def _sell(pos: Pos, wanted: int) -> int:
+def _sell(pos: Systimax, wanted: int) -> int:
     """Ring up sales until `wanted` rows are changed; return how many were."""
     chance = random.Random(7)  # noqa: S311 -- made-up sales
     written = sale = 0
@@ -126,7 +128,7 @@ def _sell(pos: Pos, wanted: int) -> int:
 # The three readers ---------------------------------------------------------------------------------------------------
 
 
-def _library(pos: Pos, agent: Path, gtid: str, wanted: int) -> Leg:
+def _library(pos: Systimax, agent: Path, gtid: str, wanted: int) -> Leg:
     config = read_config(agent).source
 
     def connect(**settings: Any) -> "pymysql.Connection[Any]":
@@ -157,8 +159,7 @@ def _library(pos: Pos, agent: Path, gtid: str, wanted: int) -> Leg:
 
 def _stream(agent: Path, position: str, wanted: int) -> Leg:
     clock = SystemClock()
-    config = read_config(agent).mysql(Settings(source_password=SecretStr(CAPTURE)))
-    source = MySQLSource(config, clock)
+    source = open_source(read_config(agent).place(Settings(source_password=SecretStr(CAPTURE))), clock)
     begun, read = time.monotonic(), 0
     with closing(source):
         for capture in source.stream(position):
@@ -168,13 +169,13 @@ def _stream(agent: Path, position: str, wanted: int) -> Leg:
     return Leg("our stream alone", read, time.monotonic() - begun)
 
 
-def _whole(agent: Path, demo: Demo, wanted: int) -> Leg:
+def _whole(agent: Path, demo: Demo, pos: Systimax, wanted: int) -> Leg:
     before = _rows(agent)
     with _agent(agent, demo.environment) as process:
         # Its start, about a second, is not what is measured, nor are the rows that came in it.
         _until(lambda: _rows(agent) > before, "the first rows")
         begun, first = time.monotonic(), _rows(agent)
-        _until(lambda: _is_current(agent, demo.pos), "all rows to be in Kafka")
+        _until(lambda: _is_current(agent, pos), "all rows to be in Kafka")
         seconds, peak = time.monotonic() - begun, _peak_mb(process.pid)
     last = _rows(agent)
     assert last - before == wanted, (last - before, wanted)  # noqa: S101 -- a benchmark that reads less measures nothing
@@ -198,7 +199,7 @@ def _agent(agent: Path, environment: dict[str, str]) -> Iterator["subprocess.Pop
             process.send_signal(signal.SIGTERM)
 
 
-def _is_current(agent: Path, pos: Pos) -> bool:
+def _is_current(agent: Path, pos: Systimax) -> bool:
     """Whether everything that is committed now is in Kafka."""
     standing = standing_of(agent, SystemClock())
     if standing["snapshot"] != "whole" or standing["unshipped"]:

@@ -5,8 +5,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -16,8 +18,9 @@ from rich.console import Console
 from rich.live import Live
 
 from deploy.demo.line import Line
+from deploy.demo.pos import Pos
 from deploy.demo.reckoning import Reckoning
-from deploy.demo.run import Demo, as_json
+from deploy.demo.run import DATABASE, Demo, as_json
 from deploy.demo.screen import draw, keys, press
 from deploy.demo.text import Language, bolivares, say
 from deploy.stack import Stack, default_home, down, status, up
@@ -26,14 +29,25 @@ DIFFERENT = 1
 FRAME_S = 0.25
 PLAIN_EVERY_S = 5.0
 
+
+class Source(StrEnum):
+    """What the demo's shops sell with."""
+
+    systimax = "systimax"
+    stellar = "stellar"
+
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-def demo(
+def demo(  # noqa: PLR0913 -- one option a setting
     seconds: Annotated[float, typer.Option(min=1, help="how long the shops are open")] = 60,
-    sales_per_second: Annotated[float, typer.Option(min=0.1, help="of both shops together")] = 10,
+    sales_per_second: Annotated[float, typer.Option(min=0.1, help="of all shops together")] = 10,
     *,
+    source: Annotated[
+        Source, typer.Option(help="the point of sale: systimax on MariaDB, or stellar on the stand-in for SQL Server")
+    ] = Source.systimax,
     json_: Annotated[bool, typer.Option("--json", help="the last line of the output is one JSON object")] = False,
     home: Annotated[Path | None, typer.Option(help="folder of the local stack")] = None,
     base_port: Annotated[int | None, typer.Option(help="services listen on it plus their usual port")] = None,
@@ -51,8 +65,10 @@ def demo(
     was_up = any(service.pid for service in status(place))
     try:
         stack = up(place, base_port)
-        run = Demo(stack, place / "demo" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), sales_per_second)
-        result, latency = _course(run, stack, seconds, language, out)
+        folder = place / "demo" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        with _pos(source, stack, folder) as pos:
+            run = Demo(stack, folder, sales_per_second, pos=pos)
+            result, latency = _course(run, stack, seconds, language, out)
     finally:
         if not (was_up or keep):
             down(place)
@@ -60,6 +76,18 @@ def demo(
     if json_:
         print(json.dumps(as_json(result, latency)), flush=True)
     raise SystemExit(0 if result.agrees else DIFFERENT)
+
+
+@contextmanager
+def _pos(source: Source, stack: Stack, folder: Path) -> Iterator[Pos | None]:
+    """Yield the point of sale; None is the demo's usual one."""
+    if source is Source.systimax:
+        yield None
+        return
+    from deploy.demo.standin import stellar_on_standin  # noqa: PLC0415 -- SQL Server's driver, only where it is used
+
+    with stellar_on_standin(stack, DATABASE, folder / "logs" / "sqlserver.log") as pos:
+        yield pos
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -4,29 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from deploy.demo.shops import Pos
+from deploy.demo.pos import Ledger
 from deploy.demo.watch import SeenSale
 from fluxion.postgres import APP, connect
 from schemas.events import EventSale
-
-# What the two sides must agree on, in canonical decimals.
-Sale = tuple[str, str, Decimal, Decimal, Decimal]  # number, shop, subtotal, tax, total
-Line = tuple[str, str, Decimal, Decimal]  # sale, code, quantity, price
-Levels = dict[str, Decimal]  # "item/location" → quantity
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """One side's sales, lines and stock levels, by the POS's own keys."""
-
-    sales: dict[str, Sale]
-    lines: dict[str, Line]
-    stock: Levels
-
-    @property
-    def total(self) -> Decimal:
-        """The sum of all sales."""
-        return sum((sale[4] for sale in self.sales.values()), Decimal(0))
 
 
 @dataclass(frozen=True)
@@ -52,19 +33,6 @@ class Reckoning:
             and self.pos_sales == self.postgres_sales == self.sale_created
             and self.pos_total == self.postgres_total
         )
-
-
-def read_pos(pos: Pos) -> Ledger:
-    """Read the POS database."""
-    with pos.connect() as link, link.cursor() as cursor:
-        cursor.execute("start transaction with consistent snapshot")
-        cursor.execute("select trans_id, trans_no, location_id, subtotal, tax_amount, total_amount from transactions")
-        sales = {str(row[0]): (row[1], str(row[2]), row[3], row[4], row[5]) for row in cursor.fetchall()}
-        cursor.execute("select detail_id, trans_id, item_code, qty, unit_price from transaction_details")
-        lines = {str(row[0]): (str(row[1]), row[2], row[3], row[4]) for row in cursor.fetchall()}
-        cursor.execute("select item_id, location_id, qty_on_hand from stock")
-        stock = {f"{row[0]}/{row[1]}": row[2] for row in cursor.fetchall()}
-    return Ledger(sales, lines, stock)
 
 
 def read_postgres(dsn: str, tenant_id: str) -> Ledger:

@@ -13,9 +13,11 @@ from typing import Any
 from control.contracts import register_contracts
 from control.registry import NewSystem, add_store, add_system, add_tenant
 from control.topics import create_topics
-from deploy.demo.reckoning import Reckoning, latencies_ms, read_pos, read_postgres, reckon
-from deploy.demo.shops import LOCATIONS, Pos, Registers
+from deploy.demo.pos import Pos
+from deploy.demo.reckoning import Reckoning, latencies_ms, read_postgres, reckon
+from deploy.demo.registers import Registers
 from deploy.demo.supervisor import Supervisor
+from deploy.demo.systimax import Systimax
 from deploy.demo.watch import EventWatcher, TopicCounter
 from deploy.stack import Stack
 from fluxion.clock import SystemClock
@@ -52,15 +54,17 @@ class Counts:
 class Demo:
     """One run on a stack that is up. `home` is a fresh folder of this run; the POS database is made anew."""
 
-    def __init__(self, stack: Stack, home: Path, sales_per_second: float, past_sales: int = 0) -> None:
+    def __init__(
+        self, stack: Stack, home: Path, sales_per_second: float, past_sales: int = 0, pos: Pos | None = None
+    ) -> None:
         self.stack, self.home, self.past_sales = stack, home, past_sales
-        self.pos = Pos(stack.mariadb_host, stack.mariadb_port, "app", "app", DATABASE)
+        self.pos = pos or Systimax(stack.mariadb_host, stack.mariadb_port, "app", "app", DATABASE)
         self.registers = Registers(self.pos, sales_per_second)
         environment = {
             "FLUXION_DATABASE": stack.postgres,
             "FLUXION_KAFKA": stack.kafka,
             "FLUXION_SCHEMA_REGISTRY": stack.registry,
-            "FLUXION_SOURCE_PASSWORD": "cdc",
+            "FLUXION_SOURCE_PASSWORD": self.pos.agent_password,
             "FLUXION_WORK_DIR": str(home / "work"),
         }
         self.environment = environment
@@ -77,14 +81,14 @@ class Demo:
         self.pos.create(self.past_sales)
         with connect(self.stack.postgres, APP) as link:
             self.tenant_id = add_tenant(link, "Bodegón de muestra")
-            connection = {"host": self.pos.host, "port": self.pos.port, "user": "cdc", "database": self.pos.database}
-            system = NewSystem("Systimax de muestra", load("systimax"), connection, {})
+            template = load(self.pos.template)
+            system = NewSystem(f"{template.title} de muestra", template, dict(self.pos.connection), {})
             self.system_id = add_system(link, self.tenant_id, system)
-        for location, name in LOCATIONS.items():
+        for shop, name in self.pos.shops.items():
             with connect(self.stack.postgres, STAGE) as link:
                 owner = load_system(link, self.system_id)
             with connect(self.stack.postgres, APP) as link:
-                add_store(link, owner, name, str(location), "America/Caracas")
+                add_store(link, owner, name, str(shop) if shop else None, "America/Caracas")
         self._fluxion("agent", "enrol", "--system", self.system_id, "--home", str(self.home / "agent"))
         self._journal = Journal(self.home / "agent" / "journal.db", SystemClock(), create=False)
         self.events = EventWatcher(self.stack.kafka, self.stack.registry, self.tenant_id)
@@ -102,7 +106,7 @@ class Demo:
 
     def wait_until_ready(self) -> None:
         """Until the first snapshot is in PostgreSQL, so that all four processes have worked."""
-        stock = len(read_pos(self.pos).stock)
+        stock = len(self.pos.read().stock)
         deadline = time.monotonic() + READY_TIMEOUT_S
         while len(read_postgres(self.stack.postgres, self.tenant_id).stock) < stock:
             if time.monotonic() > deadline:
@@ -140,7 +144,7 @@ class Demo:
 
     def reckon(self) -> Reckoning:
         """Compare the three sides as they are now."""
-        return reckon(read_pos(self.pos), read_postgres(self.stack.postgres, self.tenant_id), dict(self.events.sales))
+        return reckon(self.pos.read(), read_postgres(self.stack.postgres, self.tenant_id), dict(self.events.sales))
 
     def latency_ms(self) -> dict[str, float]:
         """p50, p95, max over all sales that arrived so far."""

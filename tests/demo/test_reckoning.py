@@ -6,7 +6,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from deploy.demo.reckoning import Ledger, latencies_ms, reckon
+from deploy.demo.pos import Ledger
+from deploy.demo.reckoning import latencies_ms, reckon
 from deploy.demo.text import bolivares
 from deploy.demo.watch import SeenSale
 from schemas.events import SaleEvent

@@ -9,7 +9,6 @@ import pytest
 
 from deploy import stack as services
 from deploy.demo.run import Demo
-from deploy.demo.shops import ring_up
 from deploy.stack import Stack
 from fluxion.postgres import APP, connect
 from tests.e2e.conftest import demand_agreement
@@ -72,7 +71,7 @@ def test_an_agent_that_was_offline_catches_up_with_ten_minutes_of_sales(demo: De
     chance = random.Random(3)
     with demo.pos.connect() as link:
         for number in range(SALES_OFFLINE):
-            ring_up(link, chance, 1 + number % 2, f"B{number:07d}")
+            demo.pos.ring_up(link, chance, 1 + number % 2, f"B{number:07d}")
     demo.supervisor.start("agent", ["agent", "run", "--home", str(demo.home / "agent")])
     demand_agreement(demo, at_least=SALES_OFFLINE)
 
@@ -84,12 +83,12 @@ def test_an_agent_that_was_offline_over_a_reordering_never_swaps_two_columns(dem
     demo.supervisor.end("agent")
     chance = random.Random(4)
     with demo.pos.connect() as link, link.cursor() as cursor:
-        ring_up(link, chance, 1, "C1")
+        demo.pos.ring_up(link, chance, 1, "C1")
         cursor.execute("update items set sale_price = 111.11, cost_price = 99.99 where item_id = 1")
         cursor.execute("alter table items modify cost_price decimal(18,4) after sale_price")
         cursor.execute("alter table transactions modify tax_amount decimal(18,2) first")
         cursor.execute("update items set sale_price = 222.22, cost_price = 88.88 where item_id = 2")
-        ring_up(link, chance, 2, "C2")
+        demo.pos.ring_up(link, chance, 2, "C2")
     demo.supervisor.start("agent", ["agent", "run", "--home", str(demo.home / "agent")])
     demand_agreement(demo, at_least=2)
     assert prices(demo) == {"1": (Decimal("99.99"), Decimal("111.11")), "2": (Decimal("88.88"), Decimal("222.22"))}
