@@ -107,9 +107,8 @@ def try_rows(
         message = f"the template says nothing of table {table!r}"
         raise ConfigurationError(message, f"name one of {', '.join(sorted(known))}")
     access = _access(host, port)
-    check(
-        chosen, _catalogue(system, chosen, access), len(system.stores)
-    )  # every fault at once, not the first table's only
+    # Every fault at once, not only that of the first table that cannot be read.
+    check(chosen, _catalogue(system, chosen, access), len(system.stores))
     faults = 0
     for name in sorted(known) if table is None else [table]:
         made = sample(system, chosen, name, rows, access)

@@ -20,6 +20,7 @@ from producers.enrol import enrol
 from producers.home import JOURNAL, read_config
 from producers.journal import prepare
 from producers.retention import LOG_BYTES
+from producers.standing import read_again
 from tests.conftest import Cloud
 from tests.producers.conftest import Shop
 from tests.producers.till import SCHEMA, AtWork, Till, seen_as_stored, shipped, statuses_of, until
@@ -170,6 +171,9 @@ def test_rows_with_large_values_do_not_fill_the_journal_and_arrive_without_them(
             *(f"insert into categories values ({n}, 'c{n}', repeat('x', 2500000))" for n in range(12)),
             "insert into categories values (99, 'small', 'x')",
         )
+        till.wait_until_current()
+        read_again(till.home, ["categories"], SystemClock())
+        until(lambda: len(told(till, "job_finished")) == 2, "they are read again")
         till.wait_until_current()
     assert told(till, "journal_full") == []
     found = shipped(till)

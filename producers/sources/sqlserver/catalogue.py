@@ -99,7 +99,7 @@ class Shapes:
         if not self._names:
             return {}
         rows = link.rows(_COLUMNS.format(among(self._names)), self._config.schema, *self._names)
-        if self._collation is None:
+        if self._collation is None and any(_needs_collation(row) for row in rows):
             self._collation = _collation(link)
         if rows != self._rows:
             self._rows, self._shapes = rows, _shapes(self._config, rows, self._names, self._collation)
@@ -109,7 +109,7 @@ class Shapes:
 def catalogue_of(link: Link, config: SQLServerConfig) -> dict[str, Table]:
     """Return every table of the schema that we may see, as templates are checked against it."""
     rows = link.rows(_COLUMNS.format(""), config.schema)
-    shapes = _shapes(config, rows, config.tables, _collation(link))
+    shapes = _shapes(config, rows, config.tables, None)
     return {
         name: Table(tuple(column.name for column in shape.columns), tuple(column.name for column in shape.key))
         for name, shape in shapes.items()
@@ -135,11 +135,20 @@ def _collation(link: Link) -> str:
     return str(collation)
 
 
-def _shapes(config: SQLServerConfig, rows: list[Row], asked: Iterable[str], collation: str) -> dict[str, TableShape]:
+def _needs_collation(row: Row) -> bool:
+    """Tell whether its collation says which bytes a column's text is when it goes back to the server: a one-byte text in a key."""
+    return bool(row[7]) and row[2] in {"char", "varchar"}
+
+
+def _shapes(
+    config: SQLServerConfig, rows: list[Row], asked: Iterable[str], collation: str | None
+) -> dict[str, TableShape]:
     """Return the shapes that `rows` describe, by the names of `asked` where they name the same table."""
     columns: dict[str, list[TableColumn]] = {}
-    for table, name, kind, length, precision, scale, collated, key in rows:
-        text, own = declared(kind, length, precision, scale), collated if collated != collation else None
+    for row in rows:
+        table, name, kind, length, precision, scale, collated, key = row
+        text = declared(kind, length, precision, scale)
+        own = collated if _needs_collation(row) and collated != collation else None
         column = TableColumn(name, kind, text, own, int(key), is_long(kind, length))
         columns.setdefault(table, []).append(column)
     names = {name.casefold(): name for name in asked}

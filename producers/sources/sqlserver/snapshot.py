@@ -81,7 +81,7 @@ class Snapshot(_Run):
         identity = self._identity(link)
         if self._after is not None and self._after.start is not None:
             # Before hours are spent: the place where the stream must start may be gone.
-            prove(link, self._tracking, self._after.start)
+            prove(link, identity, self._after.start)
         with link.snapshot():
             # (1) The version, before any row: what is committed between (1) and (2) is read now and streamed once more,
             # which is harmless; the other way round it would be in neither. (2) The columns: a table that is altered

@@ -27,7 +27,7 @@ class Stream:
         """Yield the changes of each poll, empty Captures when there are none of ours."""
         link = self._links.open()
         try:
-            yield from self._follow(link, prove(link, self._tracking, self._after))
+            yield from self._follow(link, prove(link, self._tracking.identity(link), self._after))
         finally:
             self._links.drop(link)
 
@@ -52,8 +52,8 @@ class Stream:
             self._links.pause(pace.next(found=found))
 
 
-def prove(link: Link, tracking: Tracking, position: TrackedPosition) -> Identity:
-    """Return the database's identity; PositionLostError where it is not the one, or no longer at the place, of `position`."""
-    identity = position.database.verify(tracking.identity(link))
+def prove(link: Link, identity: Identity, position: TrackedPosition) -> Identity:
+    """Return `identity` and what was known of it; PositionLostError where it is not the one, or no longer at the place, of `position`."""
+    known = position.database.verify(identity)
     demand_version(current_version(link), position.version)
-    return identity
+    return known

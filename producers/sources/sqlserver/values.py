@@ -32,7 +32,7 @@ _UTF16_BYTES = 2
 class TableColumn:
     """A column as the catalogue describes it today: data_type `decimal`, declared `decimal(18,4)`.
 
-    collation: of text, None where it is the database's own. key: its place in the primary key, from 1; 0: not in it.
+    collation: of a key in a one-byte character set, None where it is the database's own. key: its place in the primary key, from 1; 0: not in it.
     is_long: its values may be.
     """
 
