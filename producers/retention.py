@@ -11,6 +11,8 @@ KEPT_MICROS = 7 * 24 * 3600 * 1_000_000
 DEFAULT_BUDGET = 2 * 1024**3
 MIN_BUDGET = 64 * 1024**2
 LOG_BYTES = 8 * 1024**2  # the write-ahead log's share; SQLite cuts it back to this after a larger transaction
+# What the log may hold already when a transaction comes: SQLite writes it back after 1,000 pages.
+_LOGGED_BYTES = 4 * 1024**2 + 256 * 1024
 
 # An entry's columns, its pages' ends and the pages above them: generously.
 _ENTRY_BYTES = 512
@@ -49,7 +51,7 @@ def make_room(link: sqlite3.Connection, budget: int, bodies: list[int]) -> bool:
     there is more than the budget allows, each append frees a little more than it takes.
     """
     need = _room_for(bodies)
-    missing = _in_use(link) + need - (budget - max(LOG_BYTES, need))
+    missing = _in_use(link) + need - (budget - max(LOG_BYTES, _LOGGED_BYTES + need))
     if missing <= 0:
         return True
     freed = free_oldest(link, min(missing, need + _FREED_AT_ONCE))
