@@ -76,15 +76,14 @@ def check(home: Home) -> None:
     place = read_config(home).place(load_settings())
     source = open_source(place, SystemClock())
     try:
-        faults = source.check()
+        for fault in (faults := source.check()):
+            word = "warning: " if fault.warning else ""
+            typer.echo(f"{word}{fault.code}: {fault.message}; {fault.mend}")
+        if not all(fault.warning for fault in faults):
+            raise typer.Exit(1)
+        typer.echo(f"{place.address} can be captured {source.method()}: {', '.join(sorted(place.tables))}")
     finally:
         source.close()
-    for fault in faults:
-        word = "warning: " if fault.warning else ""
-        typer.echo(f"{word}{fault.code}: {fault.message}; {fault.mend}")
-    if not all(fault.warning for fault in faults):
-        raise typer.Exit(1)
-    typer.echo(f"{place.address} can be captured: {', '.join(sorted(place.tables))}")
 
 
 @app.command()

@@ -19,6 +19,10 @@ Config = TypeVar("Config", bound=Any)
 class DatabaseSource(Source, Protocol):
     """A source whose database has a catalogue."""
 
+    def method(self) -> str:
+        """Say by what changes are captured, and why by that. Writes nothing; raises FluxionError."""
+        ...
+
     def catalogue(self) -> dict[str, Table]:
         """Return the database's tables, to check a template against. Writes nothing."""
         ...

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from deploy.stack import Stack
-from fluxion.clock import SystemClock
+from producers.home import AgentConfig, SourceSection, write_config
 from producers.source import Fault
-from producers.sources.sqlserver import SQLServerConfig, SQLServerSource, check, connection
+from producers.sources.sqlserver import SQLServerConfig, check, connection
 from producers.sources.sqlserver.edition import Edition, choose
 from tests.producers.sql_shop import SqlShop
+from tests.support import local
 from tests.support import sqlserver as sql_servers
 from tests.support.tds.run import running
 
@@ -98,14 +99,25 @@ def test_the_catalogue_tells_columns_and_keys(sql_items: SqlShop) -> None:
 # The method ----------------------------------------------------------------------------------------------------------
 
 
-def test_express_is_captured_by_change_tracking_and_says_why(stack: Stack, tmp_path: Path) -> None:
+def test_agent_check_captures_express_by_change_tracking_and_says_why(stack: Stack, tmp_path: Path) -> None:
     dsn = sql_servers.superuser(stack.postgres)
     with running(dsn, tmp_path, edition="express", databases=("stellar_db",)) as server:
-        config = SQLServerConfig(server.host, server.port, server.user, "stellar_db", frozenset(), server.password)
-        choice = SQLServerSource(config, SystemClock()).choice()
-    assert choice.method == "change_tracking"
-    assert "Express" in choice.reason
-    assert "no Change Data Capture" in choice.reason
+        with closing(server.connect("stellar_db")) as link:
+            link.execute("ALTER DATABASE stellar_db SET ALLOW_SNAPSHOT_ISOLATION ON")
+            link.execute("ALTER DATABASE stellar_db SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS)")
+            link.execute("CREATE TABLE ventas (id int PRIMARY KEY)")
+            link.execute("ALTER TABLE ventas ENABLE CHANGE_TRACKING")
+        source = SourceSection(
+            kind="sqlserver", host=server.host, port=server.port, user=server.user, database="stellar_db",
+            tables=["ventas"],
+        )  # fmt: skip
+        write_config(tmp_path, AgentConfig(system_id="s", epoch=1, source=source))
+        said = local.fluxion(
+            *("agent", "check", "--home", str(tmp_path)), environment={"FLUXION_SOURCE_PASSWORD": server.password}
+        ).stdout
+    assert "stellar_db can be captured by change tracking: " in said
+    assert "Express" in said
+    assert "has no Change Data Capture, while every edition has Change Tracking: ventas" in said
 
 
 @pytest.mark.parametrize(

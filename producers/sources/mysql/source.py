@@ -28,6 +28,10 @@ class MySQLSource:
         """Return every fault at once; see `Source.check`."""
         return find_faults(self._config, self._links, self._clock)
 
+    def method(self) -> str:
+        """Say by what changes are captured; there is one way."""
+        return "by its binary log"
+
     def catalogue(self) -> dict[str, Table]:
         """Return the database's tables for `schemas.mapping.check`. Writes nothing."""
         link = self._links.open()

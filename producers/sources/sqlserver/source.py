@@ -8,7 +8,7 @@ from producers.source import Bounds, Capture, Fault, Position
 from producers.sources.sqlserver.catalogue import catalogue_of
 from producers.sources.sqlserver.check import find_faults
 from producers.sources.sqlserver.config import SQLServerConfig
-from producers.sources.sqlserver.connection import Links, ask
+from producers.sources.sqlserver.connection import Links
 from producers.sources.sqlserver.edition import Choice, choose, edition_of
 from producers.sources.sqlserver.estimate import Estimate
 from producers.sources.sqlserver.position import parse, parse_chunk
@@ -31,10 +31,6 @@ class SQLServerSource:
         """Return every fault at once; see `Source.check`."""
         return find_faults(self._links, self._tracking, self._clock)
 
-    def ask(self) -> None:
-        """Ask for a sign of life: a login. Raises FluxionError."""
-        ask(self._config)
-
     def choice(self) -> Choice:
         """Return the method by which this server is captured, and why."""
         link = self._links.open()
@@ -42,6 +38,11 @@ class SQLServerSource:
             return choose(self._config, edition_of(link))
         finally:
             self._links.drop(link)
+
+    def method(self) -> str:
+        """Say by what changes are captured, and why by that."""
+        chosen = self.choice()
+        return f"by {chosen.method.replace('_', ' ')}: {chosen.reason}"
 
     def catalogue(self) -> dict[str, Table]:
         """Return the database's tables for `schemas.mapping.check`. Writes nothing."""
