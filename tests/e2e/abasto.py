@@ -141,8 +141,10 @@ class Abasto:
                 message = reader.poll(10)
                 assert message is not None
                 assert message.error() is None
-                if (message.offset() or 0) + 1 >= now[message.partition() or 0]:
-                    del now[message.partition() or 0]
+                if (partition := message.partition() or 0) not in now:
+                    continue  # what came since we looked where the ends are
+                if (message.offset() or 0) + 1 >= now[partition]:
+                    del now[partition]
                 event = self._decode(message.value() or b"")
                 if event.tenant_id == self.tenant:
                     pairs: Any = message.headers() or []
