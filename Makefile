@@ -25,7 +25,7 @@ demo: setup ## show it at work: DEMO_SECONDS=60 ends by itself; DEMO_ARGS="--sal
 test: setup ## all tests, with the real services, and their coverage; TEST_ARGS="tests/stack -k gtid": a part, without it
 ifeq ($(strip $(TEST_ARGS)),)
 	@$(BIN)/pytest --cov --cov-report=
-	@$(BIN)/python -m tests.support.delivery_path
+	@$(BIN)/python -m tests.support.delivery_path --gate
 else
 	@$(BIN)/pytest $(TEST_ARGS)
 endif
