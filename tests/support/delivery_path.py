@@ -1,6 +1,6 @@
 """Prints how much of each file the whole test run covered, and names what on the delivery path is below 90 % of its branches.
 
-Run by `make test` behind pytest; with `--gate` a file below fails it. The delivery path is what a sale goes through: a branch there that no test takes is one
+Run by `make test` behind pytest, with `--gate`: a file below fails it. The delivery path is what a sale goes through: a branch there that no test takes is one
 that nobody has seen deliver.
 """
 
