@@ -31,7 +31,9 @@ missing_packages() {
   has mariadbd && has mariadb-install-db || echo mariadb-server
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb || echo postgresql
   has mvn || echo maven
-  # The agent's way into SQL Server. Debian's package says so in odbcinst.ini; elsewhere the driver has to be registered there.
+  # The agent's way into SQL Server: pyodbc needs the driver manager, and a driver. Debian's package says so in odbcinst.ini;
+  # elsewhere the driver has to be registered there.
+  compgen -G '/usr/lib/*/libodbc.so.2' >/dev/null || compgen -G '/usr/lib*/libodbc.so.2' >/dev/null || echo unixodbc
   compgen -G '/usr/lib/*/odbc/libtdsodbc.so' >/dev/null || grep -qs '^\[FreeTDS\]' /etc/odbcinst.ini || echo tdsodbc
 }
 
