@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 from fluxion.clock import Clock
@@ -68,9 +69,9 @@ def options_for(kind: str, schema: str | None, said: Mapping[str, str]) -> dict[
 def open_source(place: Place, clock: Clock) -> DatabaseSource:
     """Return the source; nothing is connected yet. ConfigurationError where an option is not one of its kind."""
     if place.kind == "sqlserver":
-        from producers.sources.sqlserver import SQLServerConfig, SQLServerSource  # noqa: PLC0415 -- see above
-
-        return SQLServerSource(_configured(SQLServerConfig, place), clock)
+        sqlserver = _sqlserver()
+        source: DatabaseSource = sqlserver.SQLServerSource(_configured(sqlserver.SQLServerConfig, place), clock)
+        return source
     from producers.sources.mysql import MySQLConfig, MySQLSource  # noqa: PLC0415 -- see above
 
     return MySQLSource(_configured(MySQLConfig, place), clock)
@@ -79,13 +80,24 @@ def open_source(place: Place, clock: Clock) -> DatabaseSource:
 def ask(place: Place) -> None:
     """Ask the database for a sign of life: a login. Raises FluxionError."""
     if place.kind == "sqlserver":
-        from producers.sources import sqlserver  # noqa: PLC0415 -- see above
-
+        sqlserver = _sqlserver()
         sqlserver.ask(_configured(sqlserver.SQLServerConfig, place))
     else:
         from producers.sources import mysql  # noqa: PLC0415 -- see above
 
         mysql.ask(_configured(mysql.MySQLConfig, place))
+
+
+def _sqlserver() -> ModuleType:
+    """Return the package; its driver needs libraries of the system."""
+    try:
+        from producers.sources import sqlserver  # noqa: PLC0415 -- see above
+    except ImportError as fault:
+        message = f"this computer cannot speak with SQL Server ({fault})"
+        raise ConfigurationError(
+            message, "install ODBC and a driver: on Debian the packages unixodbc and tdsodbc"
+        ) from None
+    return sqlserver
 
 
 def _configured(config: type[Config], place: Place) -> Config:

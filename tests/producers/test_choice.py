@@ -68,3 +68,15 @@ def test_an_agent_loads_the_driver_of_its_own_store_only(kind: str, other: str) 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_computer_without_odbc_is_told_what_it_lacks() -> None:
+    code = (
+        "import sys; sys.modules['pyodbc'] = None; from fluxion.clock import SystemClock;"
+        " from producers.sources.choice import Place, open_source;"
+        " open_source(Place('sqlserver', 'h', 1, 'u', 'd', frozenset()), SystemClock())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "ConfigurationError: this computer cannot speak with SQL Server" in last
+    assert last.endswith("install ODBC and a driver: on Debian the packages unixodbc and tdsodbc")
