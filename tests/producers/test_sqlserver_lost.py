@@ -15,7 +15,8 @@ from fluxion.errors import (
 from producers.source import Capture
 from producers.sources.sqlserver import SQLServerConfig, stream
 from producers.sources.sqlserver.connection import Link
-from producers.sources.sqlserver.position import Identity, Tracked, TrackedPosition, parse, parse_chunk
+from producers.sources.sqlserver.identity import Identity
+from producers.sources.sqlserver.position import Tracked, TrackedPosition, parse, parse_chunk
 from producers.sources.sqlserver.tracking import TableState, Tracking, demand_tracked, demand_version, lost, position_of
 from tests.producers.sql_shop import SqlShop, changes, state_of, told
 
@@ -168,7 +169,7 @@ def test_versions_that_went_back_are_a_lost_position(sql_items: SqlShop) -> None
     ahead = json.loads(sql_items.now("items")) | {"version": 10**6}
     with pytest.raises(PositionLostError, match="gone back from version 1000000"):
         list(sql_items.stream(json.dumps(ahead), "items"))
-    chunk = json.loads(sql_items.snapshot("items")[0].position) | {"start": ahead}
+    chunk = json.loads(sql_items.snapshot("items")[0].position) | {"start": json.dumps(ahead)}
     with pytest.raises(PositionLostError, match="gone back from version 1000000"):
         list(sql_items.source("items").snapshot(json.dumps(chunk), frozenset({"items"}), {}))
 

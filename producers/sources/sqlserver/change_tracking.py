@@ -1,29 +1,70 @@
 """One poll of Change Tracking: what was committed since the last one, in all tables, as of one moment."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from fluxion.clock import Clock
 from fluxion.errors import DependencyDownError, SourceNotReadyError
 from fluxion.log import get_logger
-from producers.source import Capture, CaptureRow
+from producers.source import Capture, CaptureRow, Fault, Position
 from producers.sources.sqlserver.catalogue import Shapes, TableShape
 from producers.sources.sqlserver.changes import Change, changes_query
 from producers.sources.sqlserver.config import SQLServerConfig
 from producers.sources.sqlserver.connection import Link
-from producers.sources.sqlserver.position import Identity, TrackedPosition
+from producers.sources.sqlserver.identity import Identity, Views
+from producers.sources.sqlserver.position import TrackedPosition, parse
 from producers.sources.sqlserver.tracking import (
     TableState,
     Tracking,
     current_version,
+    demand_on,
     demand_tracked,
     demand_version,
     lost,
     position_of,
 )
+from producers.sources.sqlserver.tracking_check import find_faults
 
 PART_ROWS = 500
 PART_CHARACTERS = 512 * 1024
+
+
+class ChangeTracking:
+    """The default method; see `producers.sources.sqlserver.method`."""
+
+    permissions = "SELECT, VIEW CHANGE TRACKING"
+
+    def __init__(self, config: SQLServerConfig, views: Views, clock: Clock) -> None:
+        self._config = config
+        self._tracking = Tracking(config, views)
+        self._clock = clock
+
+    def begin(self, link: Link, identity: Identity) -> Position:
+        """Return the place behind the last version; see `Method.begin`."""
+        # The version, before any row: what is committed until the rows are read is read and streamed once more, which is
+        # harmless; the other way round it would be in neither.
+        version = demand_on(self._config, current_version(link))
+        states = self._tracking.states(link)
+        demand_tracked(self._config, states)
+        return position_of(identity, version, states).text()
+
+    def prove(self, link: Link, identity: Identity, position: Position) -> Identity:
+        """Demand the same database, not gone back; see `Method.prove`."""
+        after = parse(position)
+        known = after.database.verify(identity)
+        demand_version(current_version(link), after.version)
+        return known
+
+    def poller(self, identity: Identity, after: Position) -> "Poll":
+        """Return what polls; see `Method.poller`."""
+        return Poll(self._config, self._tracking, self._clock, identity, parse(after))
+
+    def read(self, shape: TableShape, rows: Sequence[CaptureRow]) -> None:
+        """Do nothing: deletes are told."""
+
+    def faults(self, link: Link, shapes: Mapping[str, TableShape], in_time: Callable[[], bool]) -> Iterator[Fault]:
+        """Yield what keeps us from having the changes; see `Method.faults`."""
+        return find_faults(link, self._config, shapes, self._tracking.states(link), in_time)
 
 
 class Poll:
@@ -33,14 +74,26 @@ class Poll:
     table whose changes are not to be had at all raises.
     """
 
-    def __init__(self, config: SQLServerConfig, tracking: Tracking, clock: Clock, position: TrackedPosition) -> None:
+    def __init__(
+        self,
+        config: SQLServerConfig,
+        tracking: Tracking,
+        clock: Clock,
+        identity: Identity,
+        position: TrackedPosition,
+    ) -> None:
         self.position = position
+        self._identity = identity
         self._config = config
         self._tracking = tracking
         self._clock = clock
         self._shapes = Shapes(config, config.tables)
 
-    def run(self, link: Link, identity: Identity) -> Iterator[Capture]:
+    def has_moved(self, link: Link) -> bool:
+        """Tell whether something was committed; see `Poller.has_moved`."""
+        return demand_version(current_version(link), self.position.version) > self.position.version
+
+    def run(self, link: Link) -> Iterator[Capture]:
         """Yield the changes as the parts of one transaction, nothing where there are none of our tables."""
         since = self.position
         parts = _Parts(since, self._clock)
@@ -62,7 +115,7 @@ class Poll:
                         if parts.full:
                             yield parts.taken()
                         parts.add(changes, length)
-        self.position = position_of(identity, version, states)
+        self.position = position_of(self._identity, version, states)
         if parts.any or reread:
             yield parts.last(self.position, reread)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyodbc
 
 from fluxion.errors import PositionLostError
-from producers.sources.sqlserver.position import MEND
+from producers.sources.sqlserver.identity import MEND
 from producers.sources.sqlserver.values import TableColumn, boolean, decimal, double, milliseconds, quoted
 
 Key = tuple[str, ...]

@@ -1,46 +1,15 @@
-"""Where we are in a database's change tracking or in a snapshot of it, and whether it is still the same database."""
+"""Where we are in a database's change tracking, or in a snapshot."""
 
 from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from fluxion.errors import AnotherSourceError, PositionLostError
+from fluxion.errors import PositionLostError
 from producers.source import Position
+from producers.sources.sqlserver.identity import MEND, Identity
 
 _T = TypeVar("_T", bound=Struct)
-
-MEND = "a new snapshot mends it: `fluxion agent resnapshot`"
-_ANOTHER = "point the agent at the right one, or accept this one with `fluxion agent resnapshot`, which reads it whole"
-
-
-class Identity(Struct, frozen=True, array_like=True):
-    """What tells one database from another, and from itself before a backup of it was restored.
-
-    server: a digest of the server's name and the database's. created: when it was created or restored, local time of the
-    server. guid, fork: digests of its database_guid and of the recovery fork that a restore begins; None where the login
-    may not see them.
-    """
-
-    server: str
-    created: str
-    guid: str | None = None
-    fork: str | None = None
-
-    def verify(self, now: "Identity") -> "Identity":
-        """Return `now` with what is no longer seen of it.
-
-        Raises AnotherSourceError where it is another database, PositionLostError where this one was restored.
-        """
-        if now.server != self.server or _differ(self.guid, now.guid):
-            message = "this is another SQL Server database than the one that was read until now"
-            raise AnotherSourceError(message, _ANOTHER)
-        if now.created != self.created or _differ(self.fork, now.fork):
-            message = (
-                "the database was restored from a backup, so the changes that were read until now need not be in it"
-            )
-            raise PositionLostError(message, MEND)
-        return Identity(now.server, now.created, now.guid or self.guid, now.fork or self.fork)
 
 
 class Tracked(Struct, frozen=True, array_like=True):
@@ -76,7 +45,7 @@ class ChunkPosition(Struct, frozen=True):
     """
 
     database: Identity
-    start: TrackedPosition | None
+    start: Position | None
     table: str
     by: tuple[str, ...]
     key: tuple[str, ...] | None
@@ -88,20 +57,17 @@ class ChunkPosition(Struct, frozen=True):
 
 def parse(position: Position) -> TrackedPosition:
     """Read `TrackedPosition.text` back; PositionLostError for anything else."""
-    return _decoded(position, TrackedPosition)
+    return decoded(position, TrackedPosition)
 
 
 def parse_chunk(position: Position) -> ChunkPosition:
     """Read `ChunkPosition.text` back; PositionLostError for anything else."""
-    return _decoded(position, ChunkPosition)
+    return decoded(position, ChunkPosition)
 
 
-def _decoded(position: Position, kind: type[_T]) -> _T:
+def decoded(position: Position, kind: type[_T]) -> _T:
+    """Read the text of a position of that kind; PositionLostError for anything else, such as one of another method."""
     try:
         return msgspec.json.decode(position, type=kind)
     except msgspec.DecodeError as fault:
         raise PositionLostError(f"the stored position cannot be read ({fault})", MEND) from None
-
-
-def _differ(before: str | None, now: str | None) -> bool:
-    return before is not None and now is not None and before != now

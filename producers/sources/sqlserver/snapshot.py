@@ -8,13 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from fluxion.clock import Clock
-from producers.source import Bounds, Capture, CaptureEnd
+from producers.source import Bounds, Capture, CaptureEnd, Position
 from producers.sources.reading_order import reading_order
 from producers.sources.sqlserver.chunks import Chunk, Chunks, Plan, Planner
 from producers.sources.sqlserver.connection import Link, Links
-from producers.sources.sqlserver.position import ChunkPosition, Identity, TrackedPosition
-from producers.sources.sqlserver.stream import prove
-from producers.sources.sqlserver.tracking import Tracking, current_version, demand_on, demand_tracked, position_of
+from producers.sources.sqlserver.identity import Identity, Views
+from producers.sources.sqlserver.method import Method
+from producers.sources.sqlserver.position import ChunkPosition
 
 
 class _Run(ABC):
@@ -23,14 +23,16 @@ class _Run(ABC):
     def __init__(
         self,
         links: Links,
-        tracking: Tracking,
+        views: Views,
+        method: Method,
         clock: Clock,
         tables: frozenset[str],
         bounds: Bounds,
         after: ChunkPosition | None,
     ) -> None:
         self._links = links
-        self._tracking = tracking
+        self._views = views
+        self._method = method
         self._clock = clock
         self._bounds = bounds
         self._after = after
@@ -52,7 +54,7 @@ class _Run(ABC):
         """Read what is left of the tables on this connection."""
 
     def _identity(self, link: Link) -> Identity:
-        now = self._tracking.identity(link)
+        now = self._views.identity(link)
         return now if self._after is None else self._after.database.verify(now)
 
     def _chunks(self, table: str) -> Chunks:
@@ -60,7 +62,8 @@ class _Run(ABC):
         after = self._after
         return Chunks(after.by, after.key) if after is not None and after.table == table else Chunks((), None)
 
-    def _capture(self, plan: Plan, chunk: Chunk, identity: Identity, start: TrackedPosition | None) -> Capture:
+    def _capture(self, plan: Plan, chunk: Chunk, identity: Identity, start: Position | None) -> Capture:
+        self._method.read(plan.shape, chunk.rows)
         position = ChunkPosition(identity, start, plan.shape.name, plan.by, chunk.key)
         since = plan.filter.since if plan.filter else None
         return Capture(
@@ -70,7 +73,7 @@ class _Run(ABC):
             rows=chunk.rows,
             ends=[CaptureEnd(plan.shape.name, since)] if chunk.ended else [],
             captured_at=self._clock.micros(),
-            stream_start=start.text() if start else None,
+            stream_start=start,
         )
 
 
@@ -81,12 +84,12 @@ class Snapshot(_Run):
         identity = self._identity(link)
         if self._after is not None and self._after.start is not None:
             # Before hours are spent: the place where the stream must start may be gone.
-            prove(link, identity, self._after.start)
+            self._method.prove(link, identity, self._after.start)
+        # (1) Where the stream begins, before the view of the data: what is committed until then is read and streamed once
+        # more, which is harmless; the other way round it would be in neither. (2) The columns: a table that is altered
+        # later cannot be read on this view (error 3961), and the run goes on with another. (3) The rows.
+        start = self._start(link, identity)
         with link.snapshot():
-            # (1) The version, before any row: what is committed between (1) and (2) is read now and streamed once more,
-            # which is harmless; the other way round it would be in neither. (2) The columns: a table that is altered
-            # later cannot be read on this view (error 3961), and the run goes on with another. (3) The rows.
-            start = self._start(link, identity)
             found = Planner(self._links.config, frozenset(self._order), self._bounds).plans(link)
             for table in self._order:
                 chunks, ended = self._chunks(table), False
@@ -95,14 +98,9 @@ class Snapshot(_Run):
                     ended = chunk.ended
                     yield self._capture(found[table], chunk, identity, start)
 
-    def _start(self, link: Link, identity: Identity) -> TrackedPosition:
-        config = self._links.config
-        version = demand_on(config, current_version(link))
-        states = self._tracking.states(link)
-        demand_tracked(config, states)
-        if self._after is not None and self._after.start is not None:
-            return self._after.start
-        return position_of(identity, version, states)
+    def _start(self, link: Link, identity: Identity) -> Position:
+        now = self._method.begin(link, identity)
+        return now if self._after is None or self._after.start is None else self._after.start
 
 
 class Again(_Run):

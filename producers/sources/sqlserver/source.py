@@ -6,15 +6,17 @@ from fluxion.clock import Clock
 from fluxion.errors import DependencyDownError
 from producers.source import Bounds, Capture, Fault, Position
 from producers.sources.sqlserver.catalogue import catalogue_of
+from producers.sources.sqlserver.change_tracking import ChangeTracking
 from producers.sources.sqlserver.check import find_faults
 from producers.sources.sqlserver.config import SQLServerConfig
 from producers.sources.sqlserver.connection import Links
 from producers.sources.sqlserver.edition import Choice, choose, edition_of
 from producers.sources.sqlserver.estimate import Estimate
-from producers.sources.sqlserver.position import parse, parse_chunk
+from producers.sources.sqlserver.identity import Views
+from producers.sources.sqlserver.method import Method
+from producers.sources.sqlserver.position import parse_chunk
 from producers.sources.sqlserver.snapshot import Again, Snapshot
 from producers.sources.sqlserver.stream import Stream
-from producers.sources.sqlserver.tracking import Tracking
 from schemas.source_tables import Table
 
 
@@ -25,11 +27,12 @@ class SQLServerSource:
         self._config = config
         self._clock = clock
         self._links = Links(config)
-        self._tracking = Tracking(config)
+        self._views = Views()
+        self._method: Method = ChangeTracking(config, self._views, clock)
 
     def check(self) -> list[Fault]:
         """Return every fault at once; see `Source.check`."""
-        return find_faults(self._links, self._tracking, self._clock)
+        return find_faults(self._links, self._method, self._clock)
 
     def choice(self) -> Choice:
         """Return the method by which this server is captured, and why."""
@@ -56,14 +59,14 @@ class SQLServerSource:
         """Read the tables; see `Source.snapshot`."""
         place = parse_chunk(after) if after is not None else None
         yield from self._until_closed(
-            iter(Snapshot(self._links, self._tracking, self._clock, tables, bounds, place)),
+            iter(Snapshot(self._links, self._views, self._method, self._clock, tables, bounds, place)),
         )
 
     def resnapshot(self, after: Position | None, tables: frozenset[str], bounds: Bounds) -> Iterator[Capture]:
         """Read the tables again beside the stream; see `Source.resnapshot`."""
         place = parse_chunk(after) if after is not None else None
         yield from self._until_closed(
-            iter(Again(self._links, self._tracking, self._clock, tables, bounds, place)),
+            iter(Again(self._links, self._views, self._method, self._clock, tables, bounds, place)),
         )
 
     def estimate(self, tables: frozenset[str], bounds: Bounds) -> int:
@@ -72,7 +75,7 @@ class SQLServerSource:
 
     def stream(self, after: Position) -> Iterator[Capture]:
         """Follow the changes; see `Source.stream`."""
-        yield from self._until_closed(iter(Stream(self._links, self._tracking, self._clock, parse(after))))
+        yield from self._until_closed(iter(Stream(self._links, self._views, self._method, self._clock, after)))
 
     def close(self) -> None:
         """End what runs; see `Source.close`."""

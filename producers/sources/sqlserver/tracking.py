@@ -5,24 +5,16 @@ https://learn.microsoft.com/sql/relational-databases/track-changes/work-with-cha
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 
 from fluxion.errors import AccessDeniedError, PositionLostError, SourceNotReadyError
 from producers.sources.sqlserver.catalogue import among
 from producers.sources.sqlserver.config import SQLServerConfig
-from producers.sources.sqlserver.connection import Link, Row
-from producers.sources.sqlserver.position import MEND, Identity, Tracked, TrackedPosition
+from producers.sources.sqlserver.connection import Link
+from producers.sources.sqlserver.identity import MEND, Identity, Views
+from producers.sources.sqlserver.position import Tracked, TrackedPosition
 from producers.sources.sqlserver.values import quoted
 
 _VERSION = "SELECT CHANGE_TRACKING_CURRENT_VERSION()"
-_IDENTITY = """
-SELECT CAST(SERVERPROPERTY('ServerName') AS nvarchar(128)), DB_NAME(), create_date FROM sys.databases
-WHERE database_id = DB_ID()
-"""
-_RECOVERY = """
-SELECT CAST(database_guid AS nvarchar(36)), CAST(recovery_fork_guid AS nvarchar(36))
-FROM sys.database_recovery_status WHERE database_id = DB_ID()
-"""
 _TABLES = """
 SELECT t.name, t.object_id, ct.begin_version, CHANGE_TRACKING_MIN_VALID_VERSION(t.object_id)
 FROM sys.tables AS t JOIN sys.schemas AS s ON s.schema_id = t.schema_id
@@ -48,25 +40,19 @@ def current_version(link: Link) -> int | None:
 
 
 class Tracking:
-    """Asks for identity and states. What a login may not see is asked for once, and then done without."""
+    """Asks for the states of a source's tables."""
 
-    def __init__(self, config: SQLServerConfig) -> None:
+    def __init__(self, config: SQLServerConfig, views: Views) -> None:
         self._config = config
         self._names = {name.casefold(): name for name in sorted(config.tables)}
-        self._hidden: set[str] = set()
-
-    def identity(self, link: Link) -> Identity:
-        """Return what this database is."""
-        ((server, name, created),) = link.rows(_IDENTITY)
-        guid, fork = next(iter(self._seen(link, _RECOVERY)), (None, None))
-        return Identity(_digest(f"{server}\n{name}"), created.isoformat(), _digest_or_none(guid), _digest_or_none(fork))
+        self._views = views
 
     def states(self, link: Link) -> dict[str, TableState]:
         """Return the state of each captured table that we may see, by the name that templates use."""
         if not self._names:
             return {}
         rows = link.rows(_TABLES.format(among(list(self._names))), self._config.schema, *self._names.values())
-        logs = {int(parent): int(log) for parent, log in self._seen(link, _LOGS)}
+        logs = {int(parent): int(log) for parent, log in self._views.seen(link, _LOGS)}
         return {
             self._names[name.casefold()]: TableState(
                 None if begin is None else Tracked(int(number), int(begin), logs.get(int(number))),
@@ -74,16 +60,6 @@ class Tracking:
             )
             for name, number, begin, least in rows
         }
-
-    def _seen(self, link: Link, query: str) -> list[Row]:
-        """Return what a view shows, nothing where the login may not look into it (or a server does not have it)."""
-        if query in self._hidden:
-            return []
-        try:
-            return link.rows(query)
-        except (AccessDeniedError, SourceNotReadyError):
-            self._hidden.add(query)
-            return []
 
 
 def position_of(identity: Identity, version: int, states: Mapping[str, TableState]) -> TrackedPosition:
@@ -147,11 +123,3 @@ def _as_kept(state: TableState, version: int) -> Tracked:
     assert state.tracked is not None  # noqa: S101 -- whoever calls has looked
     least = state.least or 0
     return Tracked(state.tracked.object_id, state.tracked.begin, state.tracked.log, least if least > version else 0)
-
-
-def _digest(text: str) -> str:
-    return sha256(text.casefold().encode()).hexdigest()[:16]
-
-
-def _digest_or_none(text: str | None) -> str | None:
-    return None if text is None else _digest(text)
