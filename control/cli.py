@@ -127,8 +127,8 @@ def system_check(
     password = settings.source_password.get_secret_value() if settings.source_password else ""
     faults = check_system(found, password, reached)
     for fault in faults:
-        typer.echo(fault)
-    if faults:
+        typer.echo(f"{'warning: ' if fault.warning else ''}{fault.message}; {fault.mend}")
+    if not all(fault.warning for fault in faults):
         raise typer.Exit(1)
     typer.echo(f"{found.name}: the template fits its database and its stores ({len(found.stores)})")
 

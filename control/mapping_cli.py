@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from control.check import check_template
 from control.registry import save_mapping
 from control.sample import lines, sample
 from control.source import opened_source
@@ -59,6 +60,12 @@ def _catalogue(system: System, template: Template, access: tuple[str, dict[str, 
         return source.catalogue()
 
 
+def _hold(system: System, template: Template, access: tuple[str, dict[str, Any]]) -> None:
+    """Hold a template against database and stores: every fault at once is an error, warnings are printed."""
+    for fault in check_template(template, _catalogue(system, template, access), system, access):
+        typer.echo(f"warning: {fault.message}; {fault.mend}")
+
+
 def _template(system: System, name: str | None) -> Template:
     return restore(system.mapping) if name is None else _loaded(name)
 
@@ -108,7 +115,7 @@ def try_rows(
         raise ConfigurationError(message, f"name one of {', '.join(sorted(known))}")
     access = _access(host, port)
     # Every fault at once, not only that of the first table that cannot be read.
-    check(chosen, _catalogue(system, chosen, access), len(system.stores))
+    _hold(system, chosen, access)
     faults = 0
     for name in sorted(known) if table is None else [table]:
         made = sample(system, chosen, name, rows, access)
@@ -139,8 +146,10 @@ def save(
     """Check a template against the database and the stores, save it, and print what changed. Processors take it up in 2 s."""
     system = _system(system_id)
     chosen = _loaded(file)
-    catalogue = None if no_source else _catalogue(system, chosen, _access(host, port))
-    check(chosen, catalogue, len(system.stores))
+    if no_source:
+        check(chosen, None, len(system.stores))
+    else:
+        _hold(system, chosen, _access(host, port))
     found = differences(system.mapping, resolve(chosen))
     _print(found)
     if not found:

@@ -22,6 +22,7 @@ class Method(StrEnum):
 
     CHANGE_TRACKING = "change_tracking"
     CDC = "cdc"
+    ROWVERSION = "rowversion"
 
 
 @dataclass(frozen=True)

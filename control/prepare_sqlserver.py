@@ -11,33 +11,44 @@ from control.prepare import PASSWORD, Method, Script, Step, Target, one_line, sa
 from control.prepare_text import say
 from control.status_text import Language
 from fluxion.errors import ConfigurationError
+from producers.sources.sqlserver.rowversion_tables import ROWVERSION
 from producers.sources.sqlserver.values import quoted
 
 CDC_ROLE = "fluxion_cdc"
 RETENTION_DAYS = 7
-TITLES = {Method.CHANGE_TRACKING: "Change Tracking", Method.CDC: "Change Data Capture"}
+TITLES = {
+    Method.CHANGE_TRACKING: "Change Tracking",
+    Method.CDC: "Change Data Capture",
+    Method.ROWVERSION: "rowversion",
+}
 # Rather than queue behind a register and hold up those behind us, a statement gives up after this.
 _LOCK_TIMEOUT_MS = 5_000
 _NOT_FOR_AN_AGENT = {"sa", "dbo", "guest", "public", "sys", "information_schema"}
+_ROWVERSION_TYPE = 189
 _CDC_OWN_USER = "cdc"
 _THIS = "sys.databases WHERE database_id = DB_ID()"
 _TRACKED = "sys.change_tracking_databases WHERE database_id = DB_ID()"
 _MINUTES = "retention_period * CASE retention_period_units WHEN 1 THEN 1 WHEN 2 THEN 60 ELSE 1440 END"
-_GRANTED = {Method.CHANGE_TRACKING: "SELECT, VIEW CHANGE TRACKING", Method.CDC: "SELECT"}
+_GRANTED = {
+    Method.CHANGE_TRACKING: "SELECT, VIEW CHANGE TRACKING",
+    Method.CDC: "SELECT",
+    Method.ROWVERSION: "SELECT",
+}
 
 
 def prepare(target: Target, method: Method, language: Language) -> Script:
     """Return what an administrator has to run; ConfigurationError where the login is not one for an agent."""
     _demand_own_login(target, method)
     name = quoted(target.database)
-    admin, back = ("sysadmin", " --method cdc") if method is Method.CDC else ("db_owner + securityadmin", "")
+    admin = "sysadmin" if method is Method.CDC else "db_owner + securityadmin"
+    back = "" if method is Method.CHANGE_TRACKING else f" --method {method}"
     values = {"database": name, "name": one_line(target.system_name), "method": TITLES[method], "admin": admin}
     snapshot = Step(
         f"ALTER DATABASE {name} SET ALLOW_SNAPSHOT_ISOLATION ON",
         _there(f"{_THIS} AND snapshot_isolation_state NOT IN (1, 3)"),
         say(language, "snapshot"),
     )
-    recording = _tracking if method is Method.CHANGE_TRACKING else _capture
+    recording = {Method.CHANGE_TRACKING: _tracking, Method.CDC: _capture, Method.ROWVERSION: _versions}[method]
     steps = (snapshot, *recording(target, language), *_access(target, method, language))
     return Script(say(language, "heading", id=target.system_id + back, **values), _session(target), steps)
 
@@ -46,8 +57,11 @@ def undo(target: Target, method: Method, language: Language, *, everything: bool
     """Return the way back. everything: also what others may use, of the database and of the server."""
     _demand_own_login(target, method)
     values = {"database": quoted(target.database), "name": one_line(target.system_name), "method": TITLES[method]}
-    stopping = _no_tracking if method is Method.CHANGE_TRACKING else _no_capture
-    steps = (*_no_access(target, method, language), *stopping(target, language))
+    steps = [*_no_access(target, method, language)]
+    if method is Method.CHANGE_TRACKING:
+        steps += _no_tracking(target, language)
+    if method is Method.CDC:
+        steps += _no_capture(target, language)
     shared = _no_database(target, method, language, everything=everything)
     heading = say(language, "undo_heading", **values) + ("" if everything else "\n" + say(language, "undo_shared"))
     return Script(heading, _session(target), (*steps, *shared))
@@ -137,6 +151,19 @@ def _captured(target: Target, table: str) -> str:
     return f"OBJECT_ID({text('[cdc].' + quoted(_instance(target, table) + '_CT'))})"
 
 
+def _versions(target: Target, language: Language) -> Iterator[Step]:
+    """Only show how a table gets its column: it rewrites the table, and the column stays in the point of sale's own tables."""
+    tables = (
+        Step(
+            f"ALTER TABLE {name} ADD {quoted(ROWVERSION)} rowversion",
+            _missing(f"sys.columns WHERE object_id = OBJECT_ID({text(name)}) AND system_type_id = {_ROWVERSION_TYPE}"),
+            chosen=False,
+        )
+        for name in (_table(target, table) for table in target.tables)
+    )
+    yield from said_once(say(language, "versions"), tables)
+
+
 def _access(target: Target, method: Method, language: Language) -> Iterator[Step]:
     user, literal = quoted(target.user), text(target.user)
     yield Step(
@@ -217,13 +244,15 @@ def _no_database(target: Target, method: Method, language: Language, *, everythi
     if method is Method.CHANGE_TRACKING:
         unused = _and(_there(_TRACKED), _missing("sys.change_tracking_tables"))
         yield Step(f"ALTER DATABASE {name} SET CHANGE_TRACKING = OFF", unused, comment, everything)
-    else:
+    elif method is Method.CDC:
         unused = _and(_there(f"{_THIS} AND is_cdc_enabled = 1"), _missing("sys.tables WHERE is_tracked_by_cdc = 1"))
         yield Step("EXEC sys.sp_cdc_disable_db", unused, comment, everything)
+    else:
+        yield from said_once(say(language, "undo_versions"), _no_versions(target, everything=everything))
     yield Step(
         f"ALTER DATABASE {name} SET ALLOW_SNAPSHOT_ISOLATION OFF",
         _there(f"{_THIS} AND snapshot_isolation_state IN (1, 3)"),
-        "",
+        comment if method is Method.ROWVERSION else "",
         everything,
     )
     yield Step(
@@ -232,3 +261,9 @@ def _no_database(target: Target, method: Method, language: Language, *, everythi
         say(language, "undo_login"),
         everything,
     )
+
+
+def _no_versions(target: Target, *, everything: bool) -> Iterator[Step]:
+    for name in (_table(target, table) for table in target.tables):
+        there = _there(f"sys.columns WHERE object_id = OBJECT_ID({text(name)}) AND name = {text(ROWVERSION)}")
+        yield Step(f"ALTER TABLE {name} DROP COLUMN {quoted(ROWVERSION)}", there, chosen=everything)

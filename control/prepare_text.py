@@ -68,6 +68,20 @@ TEXTS: dict[str, tuple[str, str]] = {
         "En cada tabla de la plantilla; sus cambios los lee quien tenga el rol {role}, que aquí se crea.",
         "For each table of the template; who has the role {role}, which is created here, reads its changes.",
     ),
+    "versions": (
+        (
+            "Una tabla sin columna rowversion la necesita; así se añade. Va en comentario porque reescribe la tabla (con la tienda\n"
+            "cerrada), y un INSERT del punto de venta sin lista de columnas dejaría de funcionar: pregunte antes a su proveedor."
+        ),
+        (
+            "A table without a column of type rowversion needs one; this adds it. Commented out, for it rewrites the table (when\n"
+            "the shop is closed), and an INSERT of the point of sale without a list of columns would fail: ask its vendor first."
+        ),
+    ),
+    "undo_versions": (
+        "AVISO: quita de las tablas del punto de venta las columnas que se añadieron para la captura.",
+        "WARNING: this takes from the point of sale's tables the columns that were added for the capture.",
+    ),
     "undo_grants": ("El agente deja de leer.", "The agent may no longer read."),
     "undo_user": (
         "El usuario se borra si nadie le concedió otra cosa.",

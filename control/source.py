@@ -10,15 +10,12 @@ from producers.sources.choice import DatabaseSource, Place, kind_for, open_sourc
 from schemas.mapping import restore
 
 
-@contextmanager
-def opened_source(
-    system: System, tables: frozenset[str], password: str, reached: dict[str, Any]
-) -> Iterator[DatabaseSource]:
-    """Open the source for the block. `reached`: host and port where they differ from the registry's."""
+def place_of(system: System, tables: frozenset[str], password: str, reached: dict[str, Any]) -> Place:
+    """Return where the database is. `reached`: host and port where they differ from the registry's."""
     known = {**system.connection, **reached}
     template = restore(system.mapping)
     kind = known.get("kind") or kind_for(template.databases)
-    place = Place(
+    return Place(
         kind=kind,
         host=known["host"],
         port=known["port"],
@@ -28,7 +25,14 @@ def opened_source(
         password=password,
         options=options_for(kind, template.schema_, known.get("options") or {}),
     )
-    source = open_source(place, SystemClock())
+
+
+@contextmanager
+def opened_source(
+    system: System, tables: frozenset[str], password: str, reached: dict[str, Any]
+) -> Iterator[DatabaseSource]:
+    """Open the source for the block; see `place_of`."""
+    source = open_source(place_of(system, tables, password, reached), SystemClock())
     try:
         yield source
     finally:

@@ -15,6 +15,7 @@ from fluxion.postgres import STAGE
 from fluxion.progress import RESTART_ME
 from fluxion.settings import METRICS_PORT, load_settings
 from producers.agent import Agent
+from producers.checking import find_faults
 from producers.home import read_config
 from producers.rewind import rewind as ship_again
 from producers.sources.choice import ask, open_source
@@ -72,11 +73,14 @@ def run(home: Home, metrics_port: Annotated[int | None, typer.Option(help=METRIC
 
 @app.command()
 def check(home: Home) -> None:
-    """Say everything that keeps the source from being captured, each with its mend. Ends with 1 if there is any."""
-    place = read_config(home).place(load_settings())
-    source = open_source(place, SystemClock())
+    """Say everything that keeps the source from being captured, each with its mend. Ends with 1 if there is any.
+
+    Also whether the source's log still has the place from which the agent goes on. Safe while the agent runs.
+    """
+    place, clock = read_config(home).place(load_settings(), home), SystemClock()
+    source = open_source(place, clock)
     try:
-        for fault in (faults := source.check()):
+        for fault in (faults := find_faults(home, source, clock)):
             word = "warning: " if fault.warning else ""
             typer.echo(f"{word}{fault.code}: {fault.message}; {fault.mend}")
         if not all(fault.warning for fault in faults):

@@ -41,8 +41,13 @@ def _bound(part: Part) -> BoundSection | None:
     if sale is None or not sale.since:
         return None
     _, reference = references(block)["sale"]
-    link = tuple(column for column in reference.key if isinstance(column, str))
-    if reference.optional or len(link) < len(reference.key):  # what the key lacks cannot be looked up
+    if reference.optional or reference.otherwise is not None:  # what the key lacks cannot be looked up
         return None
+    link = tuple(column for column in reference.key if isinstance(column, str))
     key = sale.key if isinstance(sale.key, tuple) else ()
+    if len(link) < len(reference.key):
+        # A constant is no column: by the others some rows more are found, which are read besides, and none less.
+        key = tuple(mine for mine, theirs in zip(key, reference.key, strict=False) if isinstance(theirs, str))
+        if not key:  # only the source knows which columns these are
+            return None
     return BoundSection(table=part.table, column=sale.since, header=sale.from_, link=link, key=key)

@@ -9,13 +9,15 @@ from pydantic import ValidationError
 
 from fluxion.errors import MappingError
 from schemas.mapping_check import Use, form_faults, source_faults, store_faults, uses
+from schemas.mapping_deletes import LostKey, lost_keys
 from schemas.mapping_text import read, said
 from schemas.parts import parts
-from schemas.source_tables import Catalogue
+from schemas.source_tables import Catalogue, DeletedRow
 from schemas.template import Template
 
 __all__ = [
     "Difference",
+    "LostKey",
     "Template",
     "Use",
     "check",
@@ -49,16 +51,23 @@ def tables(template: Template) -> frozenset[str]:
     return frozenset(part.table for part in parts(template))
 
 
-def check(template: Template, catalogue: Catalogue | None = None, stores: int = 1) -> None:
+def check(
+    template: Template, catalogue: Catalogue | None = None, stores: int = 1, deleted: DeletedRow = "whole"
+) -> list[LostKey]:
     """Hold a template against the source's tables and the number of stores; raises MappingError with every fault at once.
 
-    Without a catalogue only the stores are checked.
+    Without a catalogue only the stores are checked. deleted: what the source tells of a deleted row. Returns what is
+    no more than a warning: all is captured, and some deletes wait in quarantine.
     """
     found = list(store_faults(template, catalogue, stores))
+    lost: list[LostKey] = []
     if catalogue is not None:
         found += source_faults(template, catalogue)
+        lost = list(dict.fromkeys(lost_keys(template, catalogue))) if deleted == "key" else []
+        found += [f"{one.message}: {one.mend}" for one in lost if not one.referred]
     if found:
         raise MappingError("; ".join(dict.fromkeys(found)), "correct the template, or the database it is used for")
+    return [one for one in lost if one.referred]
 
 
 def _validated(data: object, name: str) -> Template:

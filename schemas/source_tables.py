@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+# What a source tells of a deleted row: all its columns, or its primary key alone.
+DeletedRow = Literal["whole", "key"]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fluxion.postgres import SINK, connect
+from control.registry import add_tenant
+from fluxion.postgres import APP, SINK, connect
 from schemas.records import ChangeSet, End, Layout, Op
 from tests.conftest import Cloud
 from tests.stream_processors import sets
@@ -20,6 +21,12 @@ from tests.support import local
 
 ENOUGH_S = 40
 Said = tuple[Layout, Op, int, Sequence[str | None]]
+
+
+def new_tenant(cloud: Cloud) -> str:
+    """Add a tenant as `fluxion tenant add` does, without a process of its own."""
+    with connect(cloud.stack.postgres, APP) as link:
+        return add_tenant(link, "Cadena Uno")
 
 
 class Pos:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import cached_property
 
 from control.prepare import Step, Target
@@ -16,6 +17,7 @@ from producers.source import Fault
 from producers.sources.sqlserver import SQLServerConfig, SQLServerSource
 from schemas.mapping import load, tables
 from tests.conftest import Cloud
+from tests.control.live import new_tenant
 from tests.support import local
 from tests.support.sqlserver import Database
 
@@ -36,11 +38,8 @@ def target(
 
 
 def new_system(cloud: Cloud, template: str, *words: str) -> str:
-    def said(*command: str) -> str:
-        return local.fluxion(*command, environment=cloud.environment).stdout.strip()
-
-    tenant = said("tenant", "add", "Cadena Uno")
-    return said("system", "add", "--tenant", tenant, "--template", template, "--name", "Principal", *words)
+    command = ("system", "add", "--tenant", new_tenant(cloud), "--template", template, "--name", "Principal", *words)
+    return local.fluxion(*command, environment=cloud.environment).stdout.strip()
 
 
 def prepare(cloud: Cloud, *words: str, **more: str) -> tuple[int, str, str]:
@@ -116,9 +115,10 @@ class Store:
     def config(self, user: str, password: str, *names: str) -> SQLServerConfig:
         return SQLServerConfig(self.server.host, self.server.port, user, self.database.name, frozenset(names), password)
 
-    def faults(self) -> list[Fault]:
+    def faults(self, method: str = "auto") -> list[Fault]:
         """What the source finds missing, as the agent."""
-        source = SQLServerSource(self.config(self.user, AGENT_PASSWORD, *self.target.tables), SystemClock())
+        config = replace(self.config(self.user, AGENT_PASSWORD, *self.target.tables), method=str(method))
+        source = SQLServerSource(config, SystemClock())
         try:
             return source.check()
         finally:

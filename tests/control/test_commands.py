@@ -15,6 +15,7 @@ from schemas.codec import Encoder, schema_text
 from schemas.events import SaleEvent
 from schemas.topics import PARTITIONS, SALE_EVENTS, TOPICS
 from tests.conftest import Cloud
+from tests.control.live import new_tenant
 from tests.support import local
 from tests.support.samples import SALE
 
@@ -30,13 +31,12 @@ def refused(cloud: Cloud, *words: str, **more: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def add_system(cloud: Cloud) -> str:
-    tenant = run(cloud, "tenant", "add", "Cadena Uno")
+def add_system(cloud: Cloud, tenant: str) -> str:
     return run(cloud, "system", "add", "--tenant", tenant, "--template", "systimax", "--name", "Principal")
 
 
 def test_a_system_with_two_stores(cloud: Cloud) -> None:
-    system = add_system(cloud)
+    system = add_system(cloud, run(cloud, "tenant", "add", "Cadena Uno"))
     run(cloud, "store", "add", "Chacao", "--system", system, "--external-id", "1")
     run(cloud, "store", "add", "Maracay", "--system", system, "--external-id", "2")
     shown = run(cloud, "store", "list", "--system", system)
@@ -53,7 +53,7 @@ def pos(stack: Stack) -> Systimax:
 
 
 def add_checked_system(cloud: Cloud, pos: Systimax, template: str) -> str:
-    tenant = run(cloud, "tenant", "add", "Cadena Uno")
+    tenant = new_tenant(cloud)
     place = ("--port", str(pos.port), "--user", "cdc", "--database", pos.database)
     return run(cloud, "system", "add", "--tenant", tenant, "--template", template, "--name", "Principal", *place)
 
@@ -68,7 +68,7 @@ def add_checked_system(cloud: Cloud, pos: Systimax, template: str) -> str:
     ],
 )
 def test_settings_are_checked_when_they_are_saved(cloud: Cloud, settings: str, mend: str) -> None:
-    tenant = run(cloud, "tenant", "add", "Cadena Uno")
+    tenant = new_tenant(cloud)
     words = ("system", "add", "--tenant", tenant, "--template", "systimax", "--name", "n", "--settings", settings)
     code, said = refused(cloud, *words)
     assert code == 78
@@ -97,7 +97,7 @@ def test_a_template_is_held_against_its_database(cloud: Cloud, pos: Systimax, tm
 
 
 def test_stores_that_cannot_be_told_apart_are_refused(cloud: Cloud) -> None:
-    system = add_system(cloud)
+    system = add_system(cloud, new_tenant(cloud))
     run(cloud, "store", "add", "Chacao", "--system", system)
     code, said = refused(cloud, "store", "add", "Maracay", "--system", system, "--external-id", "2")
     assert code == 1

@@ -11,6 +11,7 @@ from fluxion.postgres import STAGE, connect
 from fluxion.registry import load_system
 from schemas.mapping import json_schema, load, resolve
 from tests.conftest import Cloud
+from tests.control.live import new_tenant
 from tests.support import local
 
 PASSWORD = {"FLUXION_SOURCE_PASSWORD": "cdc"}
@@ -31,7 +32,7 @@ def pos(stack: Stack) -> Systimax:
 @pytest.fixture(scope="module")
 def system(cloud: Cloud, pos: Systimax) -> str:
     """A Systimax with its two stores."""
-    tenant = run(cloud, "tenant", "add", "Cadena Uno")
+    tenant = new_tenant(cloud)
     place = ("--port", str(pos.port), "--user", "cdc", "--database", pos.database)
     made = run(cloud, "system", "add", "--tenant", tenant, "--template", "systimax", "--name", "Principal", *place)
     for number in ("1", "2"):

@@ -14,6 +14,7 @@ from tests.control.preparing import new_system, prepare, target
 from tests.support import local
 
 SPANISH, CHANGE_TRACKING, CDC = Language.SPANISH, Method.CHANGE_TRACKING, Method.CDC
+ROWVERSION = Method.ROWVERSION
 HOSTILE = ("a]b", "]; DROP TABLE x; --", "it's", "N'x'; EXEC y --", "/* z", "á ñ", "`b`", "[c]", '"d"', "\\")
 
 STELLAR = """\
@@ -120,7 +121,7 @@ def test_a_hostile_name_stays_one_identifier_or_one_literal(name: str) -> None:
         tokens, expected = (sqlglot.tokenize(one.text, read="tsql") for one in (script, model))
         assert [token.token_type for token in tokens] == [token.token_type for token in expected]
         named = {token.text for token in tokens if token.token_type is sqlglot.TokenType.IDENTIFIER}
-        assert named <= {name, prepare_sqlserver.CDC_ROLE}
+        assert named <= {name, prepare_sqlserver.CDC_ROLE, "fluxion_rv"}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -194,6 +195,34 @@ def test_cdc_says_that_express_has_none() -> None:
     assert "Express no tiene CDC: use --method change_tracking" in script.text
     assert "Express has no CDC" in prepare_sqlserver.prepare(target(), CDC, Language.ENGLISH).text
     assert "VIEW CHANGE TRACKING" not in script.text
+
+
+def test_rowversion_reads_only_and_leaves_the_columns_to_a_person() -> None:
+    script = prepare_sqlserver.prepare(target(), ROWVERSION, SPANISH)
+    assert "Deshacerlo: fluxion system prepare --undo 7 --method rowversion" in script.text
+    assert [step.statement.partition(" TO ")[0] for step in script.to_run] == [
+        "ALTER DATABASE [tienda] SET ALLOW_SNAPSHOT_ISOLATION ON",
+        "CREATE LOGIN [fluxion] WITH PASSWORD = N'<PASSWORD>'",
+        "CREATE USER [fluxion] FOR LOGIN [fluxion]",
+        "ALTER USER [fluxion] WITH LOGIN = [fluxion]",
+        *(f"GRANT SELECT ON OBJECT::[dbo].[{table}]" for table in target().tables),
+    ]
+    added = [step.statement for step in script.steps if not step.chosen]
+    assert added == [f"ALTER TABLE [dbo].[{table}] ADD [fluxion_rv] rowversion" for table in target().tables]
+    assert f"--     {added[0]};" in script.text.splitlines()
+    assert "rewrites the table" in prepare_sqlserver.prepare(target(), ROWVERSION, Language.ENGLISH).text
+
+
+def test_undoing_rowversion_takes_the_columns_away_only_with_everything() -> None:
+    careful = prepare_sqlserver.undo(target(), ROWVERSION, SPANISH, everything=False)
+    assert [step.statement.split(maxsplit=1)[0] for step in careful.to_run] == ["REVOKE"] * 4 + ["DROP"]
+    whole = prepare_sqlserver.undo(target(), ROWVERSION, SPANISH, everything=True)
+    assert [step.statement for step in whole.to_run[5:]] == [
+        *(f"ALTER TABLE [dbo].[{table}] DROP COLUMN [fluxion_rv]" for table in target().tables),
+        "ALTER DATABASE [tienda] SET ALLOW_SNAPSHOT_ISOLATION OFF",
+        "DROP LOGIN [fluxion]",
+    ]
+    assert "AVISO: quita de las tablas" in careful.text
 
 
 # The command ----------------------------------------------------------------------------------------------------------

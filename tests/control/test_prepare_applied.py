@@ -187,6 +187,20 @@ def test_cdc_is_switched_on_and_off_again(store: Store) -> None:
     assert store.database.run(enabled) == []
 
 
+def test_rowversion_is_ready_once_a_person_has_added_the_columns(store: Store) -> None:
+    prepared = prepare_sqlserver.prepare(store.target, Method.ROWVERSION, SPANISH)
+    store.run(prepared.to_run)
+    assert store.granted() == [(table, "SELECT") for table in store.target.tables]
+    assert {fault.code for fault in store.faults(Method.ROWVERSION)} == {"NO_ROWVERSION"}
+    added = [step for step in prepared.steps if not step.chosen]
+    assert all(acted for _, acted in store.run(added))
+    assert store.faults(Method.ROWVERSION) == []
+    assert not any(acted for _, acted in store.run(added))
+    undone = prepare_sqlserver.undo(store.target, Method.ROWVERSION, SPANISH, everything=True).to_run
+    assert all(acted for _, acted in store.run(undone))
+    assert store.database.run("SELECT name FROM sys.columns WHERE name = 'fluxion_rv'") == []
+
+
 def test_a_password_reaches_the_server_as_it_is(store: Store) -> None:
     password = "o'Hara ]]; -- {fn now()} ? $(x) ''"
     store.database.run("CREATE TABLE dbo.dichos (id int NOT NULL PRIMARY KEY, dicho nvarchar(80))")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 from fluxion.clock import SystemClock
 from fluxion.errors import ConfigurationError
 from fluxion.settings import Settings
-from producers.home import AgentConfig, SourceSection, read_config, write_config
+from producers.home import KEYS, AgentConfig, SourceSection, read_config, write_config
 from producers.sources.choice import Place, kind_for, open_source, options_for
 from producers.sources.mysql import MySQLSource
 from producers.sources.sqlserver import SQLServerSource
@@ -32,6 +33,12 @@ def test_the_template_says_which_kind() -> None:
 def test_a_source_is_of_its_kind() -> None:
     assert isinstance(open_source(place("mysql"), SystemClock()), MySQLSource)
     assert isinstance(open_source(place("sqlserver", schema="ventas"), SystemClock()), SQLServerSource)
+
+
+def test_what_is_told_of_a_deleted_row_is_known_without_asking() -> None:
+    assert place("mysql").deleted_row == "whole", "full images are demanded"
+    assert place("sqlserver").deleted_row == place("sqlserver", method="change_tracking").deleted_row == "key"
+    assert place("sqlserver", method="cdc").deleted_row == "whole"
 
 
 def test_an_option_of_another_kind_is_refused_with_its_mend() -> None:
@@ -57,6 +64,13 @@ def test_agent_toml_keeps_kind_and_options(tmp_path: Path) -> None:
     found = config.place(Settings(source_password=SecretStr("secret")))
     assert (found.kind, found.options, found.password) == ("sqlserver", source.options, "secret")
     assert found.address == "caja:1433/tienda"
+    assert (found.scratch, config.place(Settings(), tmp_path).scratch) == (None, tmp_path / KEYS)
+
+
+def test_only_a_source_that_remembers_something_is_told_where(tmp_path: Path) -> None:
+    for kind in ("mysql", "sqlserver"):
+        open_source(replace(place(kind), scratch=tmp_path / KEYS), SystemClock())
+    assert not (tmp_path / KEYS).exists(), "opening a source writes nothing"
 
 
 @pytest.mark.parametrize(("kind", "other"), [("mysql", "pyodbc"), ("sqlserver", "pymysql")])

@@ -75,8 +75,8 @@ def test_a_folder_is_one_agents_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def template(sale: str, more: str = "") -> Template:
-    """A template of sales whose block goes on with `sale`; `more` stands beside it."""
+def template(sale: str, more: str = "", key: str = "[till, no]") -> Template:
+    """A template of sales whose block goes on with `sale`; `more` stands beside it. key: the header's."""
     text = f"""
 template: t
 version: 1
@@ -84,7 +84,7 @@ title: T
 databases: [mysql]
 sale:
   from: sales
-  key: [till, no]
+  key: {key}
   number: no
   sold_at: at
   total: total
@@ -125,6 +125,27 @@ def test_a_table_that_feeds_something_else_too_is_read_whole_and_so_is_what_hang
     sale: str, more: str, bounded: list[str]
 ) -> None:
     assert [bound.table for bound in bounds_of(template(sale, more))] == bounded
+
+
+@pytest.mark.parametrize(
+    "sale",
+    [
+        "[{value: 7}, {value: 8}]",
+        "{key: [caja, numero], optional: true}",
+        "{key: [caja, numero], otherwise: {key: [tienda, ticket]}}",
+    ],
+)
+def test_tenders_that_do_not_always_name_their_sale_by_columns_are_read_whole(sale: str) -> None:
+    payments = f"  payments: {{from: tenders, key: id, sale: {sale}, amount: monto}}"
+    assert [bound.table for bound in bounds_of(template(f"  since: at\n{payments}"))] == ["sales", "details"]
+
+
+def test_a_constant_in_a_reference_bounds_by_the_columns_beside_it_where_the_template_says_which_they_are() -> None:
+    payments = "  since: at\n  payments: {from: tenders, key: id, sale: [caja, {value: 1}], amount: monto}"
+    bound = BoundSection(table="tenders", column="at", header="sales", link=("caja",), key=("till",))
+    assert bounds_of(template(payments))[1] == bound
+    unnamed = template(payments, key="{primary: true}")
+    assert "tenders" not in {bound.table for bound in bounds_of(unnamed)}
 
 
 def test_a_bound_is_the_local_time_so_many_days_ago() -> None:
