@@ -23,6 +23,7 @@ from schemas.events import EventSale, SaleEvent
 from schemas.mapping import load
 from schemas.topics import SALE_EVENTS
 from tests.conftest import Cloud
+from tests.e2e.conftest import end_together
 from tests.support import local
 
 T = TypeVar("T")
@@ -170,5 +171,5 @@ def open_abasto(cloud: Cloud, home: Path) -> Iterator[Abasto]:
         shop.start()
         yield shop
     finally:
-        shop.supervisor.stop()
+        end_together(shop.supervisor)
         shop.pos(f"drop database {shop.database}")

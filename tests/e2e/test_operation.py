@@ -23,6 +23,7 @@ import pytest
 from deploy import stack as services
 from deploy.demo.run import PROCESSES, Demo
 from deploy.stack import Stack
+from tests.e2e.conftest import stop
 from tests.support import local
 
 pytestmark = [pytest.mark.stack, pytest.mark.processes, pytest.mark.timeout(240)]
@@ -105,7 +106,7 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         made.after_work.update({name: made.get(name, "/metrics")[1] for name in PROCESSES})
         yield made
     finally:
-        demo.stop()
+        stop(demo)
 
 
 def with_passwords_of_their_own(demo: Demo, stack: Stack) -> None:
@@ -210,21 +211,23 @@ def test_sigterm_ends_each_process_within_ten_seconds_with_0(running: Running, s
         if away:
             services.stop(stack.home, away)
             time.sleep(3)
-        for name in PROCESSES:
-            assert ended_by_sigterm(running, name) == 0, running.log(name)[-2000:]
+        for name, status in ended_by_sigterm(running).items():
+            assert status == 0, (name, running.log(name)[-2000:])
     finally:
         services.up(stack.home)
 
 
-def ended_by_sigterm(running: Running, name: str) -> int | None:
-    """The status with which it ended; the demo's supervisor then starts it again."""
-    process = running.demo.supervisor.children[name].process
-    assert process is not None
-    process.send_signal(signal.SIGTERM)
+def ended_by_sigterm(running: Running) -> dict[str, int | None]:
+    """The status with which each ended, all told at the same moment; the demo's supervisor then starts them again."""
+    children = running.demo.supervisor.children
+    processes = {name: process for name in PROCESSES if (process := children[name].process) is not None}
+    assert len(processes) == len(PROCESSES)
+    for process in processes.values():
+        process.send_signal(signal.SIGTERM)
     began = time.monotonic()
-    while process.poll() is None and time.monotonic() - began < STOP_S:
+    while any(process.poll() is None for process in processes.values()) and time.monotonic() - began < STOP_S:
         time.sleep(0.05)
-    return process.returncode
+    return {name: process.returncode for name, process in processes.items()}
 
 
 @pytest.mark.parametrize("name", ["processor", "sink", "relay"])

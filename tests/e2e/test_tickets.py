@@ -1,6 +1,7 @@
 """Tickets as shops print them, through every real stage: the right rows and the right events."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -62,6 +63,13 @@ def announced(course: Course) -> bool:
     return {str(key) for key in course.keys.values()} <= keys
 
 
+def changed(course: Course) -> bool:
+    """Whether the void and the correction are told too."""
+    told = {(ident, sale.external_id) for ident, _, sale in course.shop.events()}
+    counts = Counter(key for _, key in told)
+    return all(counts[str(course.keys[name])] > 1 for name in ("anulada", "corregida"))
+
+
 @pytest.fixture(scope="module")
 def course(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     """One day: tickets are rung up, and when they were announced some are voided, corrected, returned, archived."""
@@ -74,8 +82,8 @@ def course(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         ring_up_all(course)
         shop.wait(lambda: announced(course) or None, "an event of every ticket")
         what_happens_later(course)
-        shop.wait(lambda: announced(course) or None, "an event of the return")
-        time.sleep(2 * QUIET_S)
+        shop.wait(lambda: (announced(course) and changed(course)) or None, "events of return, void and correction")
+        time.sleep(QUIET_S)  # for one too many
         names = {str(key): name for name, key in course.keys.items()}
         seen: set[str] = set()
         for ident, kind, sale in shop.events():
