@@ -121,6 +121,7 @@ def test_an_instant_is_told_in_utc() -> None:
     caracas = timezone(-timedelta(hours=4))
     assert values.instant(datetime(2024, 12, 31, 22, 0, 0, 500_000, caracas)) == "2025-01-01T02:00:00.500000Z"
     assert values.instant(datetime(2024, 1, 2, tzinfo=UTC)) == "2024-01-02T00:00:00Z"
+    assert values.instant(datetime.max.replace(tzinfo=caracas)) == "9999-12-31T23:59:59.999999-04:00"
 
 
 def test_money_is_never_a_float() -> None:

@@ -16,7 +16,13 @@ from producers.sources.sqlserver.connection import Row
 from producers.sources.sqlserver.values import Read, canonical, quoted
 from schemas.records import Layout, Op
 
-_OPS: dict[str, Op] = {"I": "c", "U": "u", "D": "u"}
+# What is told of a row that is there. A row that was inserted and touched again is both: downstream may know it already, from
+# a snapshot that read it between the two, and an insert that no longer meets a template's `where` would leave it there.
+_OPS: dict[str, tuple[Op, ...]] = {"I": ("c",), "T": ("u", "c"), "U": ("u",), "D": ("u",)}
+_OPERATION = """
+CASE WHEN c.SYS_CHANGE_OPERATION = 'I' AND c.SYS_CHANGE_VERSION > c.SYS_CHANGE_CREATION_VERSION THEN 'T'
+ELSE c.SYS_CHANGE_OPERATION END
+"""
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -46,7 +52,7 @@ def changes_query(shape: TableShape) -> ChangesQuery:
     Without ORDER BY: the server begins to send at once and sorts nothing, however many changes there are.
     """
     keys = [quoted(column.name) for column in shape.key]
-    what = ["c.SYS_CHANGE_VERSION", "c.SYS_CHANGE_OPERATION", *(f"c.{key}" for key in keys), *shape.selected("t")]
+    what = ["c.SYS_CHANGE_VERSION", _OPERATION, *(f"c.{key}" for key in keys), *shape.selected("t")]
     same = " AND ".join(f"t.{key} = c.{key}" for key in keys)
     changed = f"CHANGETABLE(CHANGES {shape.qualified}, ?) AS c LEFT JOIN {shape.qualified} AS t ON {same}"
     text = f"SELECT {', '.join(what)} FROM {changed}"  # noqa: S608 -- names are quoted
@@ -70,7 +76,8 @@ def _reader(shape: TableShape, first: int) -> Callable[[list[Row]], list[Change]
             if key_of(row) != key_there(row):
                 changes.append(Change(row[0], key_only, "d", read_values(key_readers, row[2:first])))
             if row[one_there] is not None:  # a primary key is never NULL
-                changes.append(Change(row[0], whole, _OPS[row[1]], read_values(readers, row[first:])))
+                values = read_values(readers, row[first:])
+                changes += [Change(row[0], whole, op, values) for op in _OPS[row[1]]]
         return changes
 
     def guarded(rows: list[Row]) -> list[Change]:

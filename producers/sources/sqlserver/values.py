@@ -94,8 +94,12 @@ def milliseconds(value: Any) -> str:
 
 
 def instant(value: datetime) -> str:
-    """A DATETIMEOFFSET."""
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    """A DATETIMEOFFSET; with its own offset where the last or first hours of all time lie beyond them in UTC."""
+    try:
+        value = value.astimezone(UTC)
+    except OverflowError:
+        return value.isoformat()
+    return value.isoformat().replace("+00:00", "Z")
 
 
 _TEXT = Canonical("text", str)
