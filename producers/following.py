@@ -17,6 +17,7 @@ from fluxion.log import get_logger
 from producers.circuit import Circuit
 from producers.context import Context
 from producers.journal import Journal, JournalSetAsideError, Run
+from producers.note import read_note
 from producers.source import Fault, Source, table_of
 
 # How soon what a person asked for is noticed.
@@ -30,6 +31,8 @@ class Following:
         self._context = context
         self._circuit = Circuit(context.clock)
         self._looked = context.clock.monotonic()
+        # What the process before us said of the source, a person has mended since: only we can take it back.
+        self._was_lost = read_note(context.home).get("doing") == "lost"
 
     def run(self) -> None:
         """Capture until the agent ends."""
@@ -44,6 +47,7 @@ class Following:
                     self._lost(journal, fault)
                 except FluxionError as fault:
                     if fault.retry is not Retry.SOON or self._context.ending.is_set():
+                        self._context.note.write(doing="lost", reason=str(fault))
                         self._context.reporter.say("source_error", fault=fault)
                         raise
                     self._failed(fault)
@@ -144,12 +148,13 @@ class Following:
     def _succeeded(self) -> None:
         self._context.progress.finished()
         recovery = self._circuit.succeeded()
-        if recovery is None:
+        if recovery is None and not self._was_lost:
             return
+        self._was_lost = False
         get_logger().info("the source is back")
         metrics.CIRCUIT.set(0)
         self._context.reporter.say("source_recovered")
-        if recovery.closed:
+        if recovery is not None and recovery.closed:
             self._context.reporter.say("circuit_closed")
 
     def _failed(self, fault: FluxionError) -> None:
