@@ -122,8 +122,9 @@ def test_an_account_that_loses_its_login_at_work_ends_the_agent_with_one_sentenc
     till = Till(cloud, mine, tmp_path / "agent")
     with till.at_work() as one:
         till.wait_until_current()
+        dumps = till.dumps()  # it has entered with the old password
         mine.run(f"set password for {mine.user}@'%' = password('another')")
-        mine.run(*(f"kill {thread}" for thread in till.dumps()))
+        mine.run(*(f"kill {thread}" for thread in dumps))
         fault = one.wait_for_its_end()
     assert isinstance(fault, AccessDeniedError)
     assert f"refuses the account '{mine.user}'" in fault.message
