@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from deploy.stack import Stack
 from tests.support import local
 from tests.support import sqlserver as sql_servers
 from tests.support.tds.run import running
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("fluxion", deadline=None)
+settings.load_profile("fluxion")
 
 
 @dataclass(frozen=True)
