@@ -108,7 +108,7 @@ class _Turn:
             reporter=Reporter(config.system_id, settings.kafka, status_id, clock, self.ending),
             note=Note(home),
             layouts=Layouts(home),
-            open_source=lambda: open_source(config.place(settings), clock),
+            open_source=lambda: open_source(config.place(settings, home), clock),
             pause=lambda seconds: not self.ending.wait(seconds),
             progress=watched.source,
         )

@@ -1,4 +1,7 @@
-"""The agent's folder: `agent.toml` says whose changes it captures and where, `journal.db` holds them."""
+"""The agent's folder: `agent.toml` says whose changes it captures and where, `journal.db` holds them.
+
+`keys.db` is what a source must remember between two runs; the source reads everything again where it is lost.
+"""
 
 import json
 import sqlite3
@@ -20,7 +23,7 @@ from producers.source import Bound
 from producers.sources.choice import PORTS, Place
 from schemas.settings import POLICIES, SyncSettings
 
-CONFIG, JOURNAL, LOCK = "agent.toml", "journal.db", "agent.lock"
+CONFIG, JOURNAL, KEYS, LOCK = "agent.toml", "journal.db", "keys.db", "agent.lock"
 
 
 class SourceSection(BaseModel):
@@ -79,8 +82,8 @@ class AgentConfig(BaseModel):
         """Return what every change set says of its origin."""
         return Sender(self.system_id, self.epoch, journal_id)
 
-    def place(self, settings: Settings) -> Place:
-        """Return where the source is, with its password."""
+    def place(self, settings: Settings, home: Path | None = None) -> Place:
+        """Return where the source is, with its password. home: the agent's folder, where what it captures is remembered."""
         password = settings.source_password or self.source.password
         return Place(
             kind=self.source.kind,
@@ -91,6 +94,7 @@ class AgentConfig(BaseModel):
             tables=frozenset(self.source.tables),
             password=password.get_secret_value() if password else "",
             options=self.source.options,
+            scratch=home / KEYS if home else None,
         )
 
 

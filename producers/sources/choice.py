@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 from fluxion.clock import Clock
 from fluxion.errors import ConfigurationError
 from producers.source import Source
-from schemas.source_tables import Table
+from schemas.source_tables import DeletedRow, Table
 
 # kind → the port on which such a server usually listens
 PORTS: Mapping[str, int] = {"mysql": 3306, "sqlserver": 1433}
@@ -33,7 +34,8 @@ class DatabaseSource(Source, Protocol):
 class Place:
     """Where a point-of-sale database is, who we are there, and the tables to capture (as the template names them).
 
-    kind: one of PORTS. options: what only sources of this kind take, see their own configuration.
+    kind: one of PORTS. options: what only sources of this kind take, see their own configuration. scratch: the file in which
+    a source may keep what it must remember between two runs; None: it remembers nothing.
     """
 
     kind: str
@@ -44,11 +46,17 @@ class Place:
     tables: frozenset[str]
     password: str = field(default="", repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
+    scratch: Path | None = None
 
     @property
     def address(self) -> str:
         """HOST:PORT/DATABASE, for messages."""
         return f"{self.host}:{self.port}/{self.database}"
+
+    @property
+    def deleted_row(self) -> DeletedRow:
+        """What the source tells of a deleted row; of SQL Server's methods Change Data Capture alone tells all of it."""
+        return "key" if self.kind == "sqlserver" and self.options.get("method") != "cdc" else "whole"
 
 
 def kind_for(databases: tuple[str, ...]) -> str:
@@ -70,7 +78,9 @@ def open_source(place: Place, clock: Clock) -> DatabaseSource:
     """Return the source; nothing is connected yet. ConfigurationError where an option is not one of its kind."""
     if place.kind == "sqlserver":
         sqlserver = _sqlserver()
-        source: DatabaseSource = sqlserver.SQLServerSource(_configured(sqlserver.SQLServerConfig, place), clock)
+        source: DatabaseSource = sqlserver.SQLServerSource(
+            _configured(sqlserver.SQLServerConfig, place, scratch=place.scratch), clock
+        )
         return source
     from producers.sources.mysql import MySQLConfig, MySQLSource  # noqa: PLC0415 -- see above
 
@@ -100,7 +110,7 @@ def _sqlserver() -> ModuleType:
     return sqlserver
 
 
-def _configured(config: type[Config], place: Place) -> Config:
+def _configured(config: type[Config], place: Place, **own: Any) -> Config:
     given = {
         "host": place.host,
         "port": place.port,
@@ -110,7 +120,7 @@ def _configured(config: type[Config], place: Place) -> Config:
         "password": place.password,
     }
     try:
-        configured: Config = config(**given, **place.options)
+        configured: Config = config(**given, **own, **place.options)
     except TypeError as fault:
         message = f"a {place.kind} source does not take that option ({fault})"
         raise ConfigurationError(message, "correct [source.options] in agent.toml") from None

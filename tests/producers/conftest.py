@@ -15,6 +15,7 @@ from deploy.stack.accounts import as_account, own_folder, program, run
 from fluxion.clock import SystemClock
 from producers.source import Capture
 from producers.sources.mysql import MySQLConfig, MySQLSource
+from tests.producers.cdc_shop import ITEMS, CdcShop
 from tests.producers.sql_shop import SqlShop
 from tests.support import local
 from tests.support import sqlserver as sql_servers
@@ -196,3 +197,20 @@ def with_items(shop: SqlShop) -> SqlShop:
     shop.create("items (id int primary key, name nvarchar(20), price decimal(18,4))")
     shop.run("INSERT INTO items VALUES (1, N'uno', 1), (2, N'dos', 2)")
     return shop
+
+
+@pytest.fixture
+def cdc_items(sql_shop: SqlShop) -> CdcShop:
+    return with_captured_items(sql_shop)
+
+
+@pytest.fixture
+def own_cdc_items(own_sql_shop: SqlShop) -> CdcShop:
+    return with_captured_items(own_sql_shop)
+
+
+def with_captured_items(shop: SqlShop) -> CdcShop:
+    captured = CdcShop(shop)
+    captured.create(ITEMS)
+    captured.run("INSERT INTO items VALUES (1, N'uno', 1), (2, N'dos', 2)")
+    return captured

@@ -46,6 +46,15 @@ class SqlShop:
         self.run(*(f"CREATE TABLE dbo.{definition}" for definition in definitions))
         self.track(*(definition.split(maxsplit=1)[0] for definition in definitions))
 
+    def capture(self, *tables: str, instance: str = "fluxion_dbo_{}") -> None:
+        """Switch Change Data Capture on for tables."""
+        on = "sys.databases WHERE database_id = DB_ID() AND is_cdc_enabled = 1"
+        self.run(f"IF NOT EXISTS (SELECT 1 FROM {on}) EXEC sys.sp_cdc_enable_db")
+        enable = (
+            "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @role_name = N'fluxion_cdc', @source_name = N'{}'"
+        )
+        self.run(*(f"{enable.format(table)}, @capture_instance = N'{instance.format(table)}'" for table in tables))
+
     def config(self, *tables: str, **more: Any) -> SQLServerConfig:
         server, name = self.database.server, self.database.name
         config = SQLServerConfig(server.host, server.port, server.user, name, frozenset(tables), server.password)
@@ -123,7 +132,7 @@ def told(captures: Sequence[Capture]) -> list[tuple[str, str, dict[str, str | No
 
 
 def state_of(captures: Sequence[Capture]) -> dict[tuple[str | None, ...], tuple[str | None, ...]]:
-    """What the rows say in the end: (table, *key) → values."""
+    """What the rows say in the end: (table, *key) → values, without the column that only capture by rowversion needs."""
     found: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}
     for capture in captures:
         for row in capture.rows:
@@ -132,5 +141,5 @@ def state_of(captures: Sequence[Capture]) -> dict[tuple[str | None, ...], tuple[
             key = (layout.table, *(by_name[name] for name in layout.key))
             found.pop(key, None)
             if row.op != "d":
-                found[key] = tuple(row.values)
+                found[key] = tuple(value for name, value in by_name.items() if name != "rv")
     return found

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,8 +55,12 @@ def inserts(table: str, values: str, numbers: range) -> list[str]:
     return [f"insert into {table} values {', '.join(values.format(n=n) for n in part)}" for part in some]
 
 
-@pytest.fixture(params=["mysql", "sqlserver"])
-def store(request: pytest.FixtureRequest) -> Store:
+@pytest.fixture(params=["mysql", "sqlserver", "sqlserver-cdc", "sqlserver-rowversion"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "sqlserver-rowversion":
+        return by_rowversion(request.getfixturevalue("sql_shop"), tmp_path / "keys.db")
+    if request.param == "sqlserver-cdc":
+        return by_cdc(request.getfixturevalue("sql_shop"))
     if request.param == "sqlserver":
         sql: SqlShop = request.getfixturevalue("sql_shop")
         return Store("sqlserver", sql.run, sql.create, sql.source, sql.link, lambda: sql.source("items", password="x"))
@@ -67,10 +73,27 @@ def store(request: pytest.FixtureRequest) -> Store:
     return Store("mysql", shop.run, create, shop.source, shop.link, lambda: MySQLSource(config, SystemClock()))
 
 
+def by_cdc(sql: SqlShop) -> Store:
+    def create(*definitions: str) -> None:
+        sql.run(*(f"create table {definition}" for definition in definitions))
+        sql.capture(*(definition.split(maxsplit=1)[0] for definition in definitions))
+
+    source = partial(sql.source, method="cdc")
+    return Store("sqlserver", sql.run, create, source, sql.link, lambda: source("items", password="x"))
+
+
+def by_rowversion(sql: SqlShop, scratch: Path) -> Store:
+    def create(*definitions: str) -> None:
+        sql.run(*(f"create table {definition.removesuffix(')')}, rv rowversion)" for definition in definitions))
+
+    source = partial(sql.source, method="rowversion", scratch=scratch, compare_s=0.2)
+    return Store("sqlserver", sql.run, create, source, sql.link, lambda: source("items", password="x"))
+
+
 @pytest.fixture
 def items(store: Store) -> Store:
     store.create(*TABLES)
-    store.run("insert into items values (1, 'uno', 1), (2, 'dos', 2)")
+    store.run("insert into items (id, name, price) values (1, 'uno', 1), (2, 'dos', 2)")
     return store
 
 
@@ -83,6 +106,14 @@ def until(captures: Iterator[Capture], rows: int) -> list[Capture]:
         if sum(len(one.rows) for one in found) >= rows and found[-1].last_part:
             break
     return found
+
+
+def reached(known: list[Capture], captures: Iterator[Capture], state: object) -> object:
+    """What is known at the end of these captures, once that is `state`, or after 20 s."""
+    until_s = time.monotonic() + 20
+    while state_of(known) != state and time.monotonic() < until_s:
+        known.append(next(captures))
+    return state_of(known)
 
 
 def ids(captures: list[Capture]) -> list[str | None]:
@@ -103,7 +134,7 @@ def test_a_snapshot_reads_every_table_and_ends_each_also_an_empty_one(items: Sto
 
 
 def test_a_run_goes_on_behind_any_chunk_and_keeps_its_beginning(items: Store) -> None:
-    items.run(*inserts("items", "({n}, 'x', 1)", range(3, 1202)))
+    items.run(*inserts("items (id, name, price)", "({n}, 'x', 1)", range(3, 1202)))
     captures = items.snapshot("items", "moves")
     assert [len(capture.rows) for capture in captures] == [500, 500, 201, 0]
     for place, capture in enumerate(captures[:-1]):
@@ -116,8 +147,8 @@ def test_a_run_goes_on_behind_any_chunk_and_keeps_its_beginning(items: Store) ->
 def test_a_bounded_snapshot_says_from_when_and_lines_follow_their_header(store: Store) -> None:
     store.create(*DATED)
     store.run(
-        "insert into sales values (1, '2026-01-09'), (2, '2026-01-10'), (3, null)",
-        "insert into details values (1, 1), (2, 1), (2, 2), (3, 1)",
+        "insert into sales (id, sold) values (1, '2026-01-09'), (2, '2026-01-10'), (3, null)",
+        "insert into details (sale, line) values (1, 1), (2, 1), (2, 2), (3, 1)",
     )
     since = "2026-01-10T00:00:00-04:00"
     bounds = {"details": Bound("sold", since, header="sales", link=("sale",)), "sales": Bound("sold", since)}
@@ -135,7 +166,7 @@ def test_a_bounded_snapshot_says_from_when_and_lines_follow_their_header(store: 
 
 
 def test_a_snapshot_under_writes_and_the_stream_behind_it_come_to_the_same_state(items: Store) -> None:
-    items.run(*inserts("items", "({n}, 'x', 0)", range(3, 3001)), "update items set price = 0")
+    items.run(*inserts("items (id, name, price)", "({n}, 'x', 0)", range(3, 3001)), "update items set price = 0")
     done = threading.Event()
 
     def write() -> None:
@@ -145,7 +176,7 @@ def test_a_snapshot_under_writes_and_the_stream_behind_it_come_to_the_same_state
                 number += 1
                 cursor.execute(BEGIN[items.kind])
                 cursor.execute(f"update items set price = price + 1 where id = {number % 100 + 1}")
-                cursor.execute(f"insert into moves values ({number}, {number % 100 + 1})")
+                cursor.execute(f"insert into moves (id, item) values ({number}, {number % 100 + 1})")
                 cursor.execute(f"delete from items where id = {3001 - number} and id > 500")
                 cursor.execute("commit")
 
@@ -167,10 +198,7 @@ def test_a_snapshot_under_writes_and_the_stream_behind_it_come_to_the_same_state
     stored = state_of(items.snapshot("items", "moves"))
     assert stored != seen, "nothing was written meanwhile; the test shows nothing"
     captures = items.source("items", "moves").stream(read[0].stream_start or "")
-    known, until_s = list(read), time.monotonic() + 20
-    while state_of(known) != stored and time.monotonic() < until_s:
-        known.append(next(captures))
-    assert state_of(known) == stored
+    assert reached(read, captures, stored) == stored
 
 
 def test_rereading_a_table_sees_what_the_stream_has_told(items: Store) -> None:
@@ -190,21 +218,26 @@ def test_a_stream_ends_at_what_the_tables_hold(items: Store) -> None:
     captures = items.source("items", "moves").stream(items.now("items", "moves"))
     before = items.snapshot("items", "moves")
     items.as_one(
-        "insert into items values (3, 'tres', 3)",
+        "insert into items (id, name, price) values (3, 'tres', 3)",
         "update items set price = 9 where id = 1",
         "delete from items where id = 2",
         "update items set id = 30 where id = 3",
-        "insert into moves values (1, 1), (2, 1)",
+        "insert into moves (id, item) values (1, 1), (2, 1)",
         "delete from moves where id = 1",
-        "insert into moves values (1, 3)",
+        "insert into moves (id, item) values (1, 3)",
     )
-    assert state_of([*before, *until(captures, 4)]) == state_of(items.snapshot("items", "moves"))
+    stored = state_of(items.snapshot("items", "moves"))
+    assert reached(before, captures, stored) == stored
 
 
 def test_what_is_rolled_back_never_appears(items: Store) -> None:
     captures = items.source("items").stream(items.now("items"))
     with closing(items.link()) as link, closing(link.cursor()) as cursor:
-        for statement in (BEGIN[items.kind], "update items set price = 100", "insert into items values (8, 'ocho', 8)"):
+        for statement in (
+            BEGIN[items.kind],
+            "update items set price = 100",
+            "insert into items (id, name, price) values (8, 'ocho', 8)",
+        ):
             cursor.execute(statement)
         assert not next(captures).rows
         cursor.execute("rollback")
@@ -226,7 +259,7 @@ def test_a_stream_goes_on_behind_any_capture(items: Store) -> None:
     captures = items.source("items").stream(start)
     told = []
     for number in range(3, 6):
-        items.run(f"insert into items values ({number}, 'x', 1)")
+        items.run(f"insert into items (id, name, price) values ({number}, 'x', 1)")
         told += until(captures, 1)
     for place, capture in enumerate(told[:-1]):
         assert ids(until(items.source("items").stream(capture.position), 1))[0] == str(place + 4)
@@ -235,7 +268,7 @@ def test_a_stream_goes_on_behind_any_capture(items: Store) -> None:
 
 def test_a_large_transaction_comes_in_parts_behind_which_only_the_last_goes_on(items: Store) -> None:
     start = items.now("items")
-    items.as_one(*inserts("items", "({n}, 'a name of 20 letters', 1)", range(3, 4_103)))
+    items.as_one(*inserts("items (id, name, price)", "({n}, 'a name of 20 letters', 1)", range(3, 4_103)))
     parts = until(items.source("items").stream(start), 4_100)
     assert len(parts) > 1
     assert [part.part for part in parts] == list(range(len(parts)))
@@ -269,7 +302,7 @@ def test_closing_ends_a_waiting_stream_within_two_seconds(items: Store) -> None:
 
 
 def test_closing_ends_a_snapshot_between_two_chunks(items: Store) -> None:
-    items.run(*inserts("items", "({n}, 'x', 1)", range(3, 2003)))
+    items.run(*inserts("items (id, name, price)", "({n}, 'x', 1)", range(3, 2003)))
     source = items.source("items")
     captures = source.snapshot(None, frozenset({"items"}), {})
     next(captures)

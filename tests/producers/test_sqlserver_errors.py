@@ -2,7 +2,7 @@
 
 import struct
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import pyodbc
@@ -81,14 +81,27 @@ def test_a_value_that_the_driver_cannot_give_is_a_fault_of_the_row(
     assert fault.value.mend == "correct the row in the source"
 
 
+class _TwoDaysOff(tzinfo):
+    """A zone that there is not: no moment in it can be told."""
+
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        return timedelta(days=2)
+
+    def dst(self, _: datetime | None) -> None:
+        return None
+
+    def tzname(self, _: datetime | None) -> str:
+        return "nowhere"
+
+
 def test_a_value_without_a_canonical_text_names_its_table_by_snapshot_and_by_poll(
     sql_shop: SqlShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _with_instant(sql_shop)
     start = sql_shop.now("citas")
     sql_shop.run("UPDATE citas SET momento = '2024-01-02T03:04:06Z'")
-    beyond = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(-timedelta(hours=4)))  # in UTC there is no such year
-    monkeypatch.setattr(connection, "_offset_time", lambda _: beyond)
+    nowhere = datetime(2024, 1, 2, tzinfo=_TwoDaysOff())
+    monkeypatch.setattr(connection, "_offset_time", lambda _: nowhere)
     with pytest.raises(DataValidationError, match="a row of citas cannot be read"):
         sql_shop.snapshot("citas")
     with pytest.raises(DataValidationError, match="a row of citas cannot be read"):

@@ -18,7 +18,8 @@ LEAST_PERCENT = 90.0
 PATTERNS = (
     *("producers/agent*.py", "producers/following.py", "producers/rereading.py", "producers/handover.py"),
     *("producers/journal*.py", "producers/entries.py", "producers/runs.py", "producers/retention.py"),
-    *("producers/shipper*.py", "producers/packing.py", "producers/session.py"),
+    *("producers/shipper*.py", "producers/packing.py", "producers/fitting.py", "producers/session.py"),
+    *("producers/sources/choice.py", "producers/sources/sqlserver/*.py"),
     *("producers/sources/mysql/*.py", "producers/sources/mysql/binlog/*.py"),
     *("stream_processors/loop.py", "stream_processors/batch.py", "stream_processors/app.py"),
     "stream_processors/steps/*.py",

@@ -226,3 +226,33 @@ def test_while_the_capture_job_is_stopped_nothing_is_seen_and_then_all_in_order(
     mssql.run("EXEC sys.sp_cdc_start_job")
     mssql.run("INSERT INTO dbo.lotes VALUES (4, 'd')")
     assert [row[2:] for row in reader.poll()] == [(2, 3), (2, 4)]
+
+
+def test_procedures_show_instances_their_columns_and_the_jobs(mssql: Database) -> None:
+    mssql.run(*LOTS, ENABLE_LOTS.format("lotes") + ", @captured_column_list = N'id'")
+    (shown,) = mssql.connect().execute("EXEC sys.sp_cdc_help_change_data_capture").fetchall()
+    assert (shown.source_table, shown.capture_instance, shown.captured_column_list) == ("lotes", "lotes", "[id]")
+    columns = "EXEC sys.sp_cdc_get_captured_columns @capture_instance = N'{}'"
+    (column_,) = mssql.connect().execute(columns.format("lotes")).fetchall()
+    assert (column_.column_name, column_.column_id, column_.data_type) == ("id", 1, "int")
+    with refused(22960):
+        mssql.run(columns.format("nada"))
+    mssql.run("EXEC sys.sp_cdc_change_job @job_type = N'cleanup', @retention = 10080")
+    jobs = {job.job_type: job.retention for job in mssql.connect().execute("EXEC sys.sp_cdc_help_jobs")}
+    assert jobs == {"capture": 0, "cleanup": 10080}
+
+
+@pytest.mark.parametrize("own", [0, 1])
+@pytest.mark.parametrize("as_update", [0, 1])
+def test_the_standin_logs_updates_in_each_way_that_a_server_may(
+    mssql: Database, sqlserver: Server, own: int, as_update: int
+) -> None:
+    if not isinstance(sqlserver, Standin):
+        pytest.skip("a real SQL Server logs updates as it does")
+    mssql.run(*LOTS, ENABLE_LOTS.format("lotes"), "INSERT INTO dbo.lotes VALUES (1, 'a')")
+    mssql.run(f"EXEC standin.log_updates @own_seqval = {own}, @key_as_update = {as_update}")
+    mssql.run("UPDATE dbo.lotes SET id = 2")
+    logged = "SELECT __$seqval, __$operation, id FROM cdc.lotes_CT ORDER BY __$start_lsn, __$seqval, __$operation"
+    _, first, second = rows(mssql.connect(), logged)
+    assert [first[1:], second[1:]] == ([(3, 1), (4, 2)] if as_update else [(1, 1), (2, 2)])
+    assert (first[0] == second[0]) is not bool(own)

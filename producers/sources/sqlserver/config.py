@@ -1,11 +1,13 @@
 """What a SQL Server source is told."""
 
 from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
 
 from fluxion.errors import ConfigurationError
 
 METHODS = ("auto", "change_tracking", "cdc", "rowversion")
-_BUILT = ("auto", "change_tracking")
+_BUILT = ("auto", "change_tracking", "cdc", "rowversion")
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,9 @@ class SQLServerConfig:
 
     host: with a named instance (`caja\SQLEXPRESS`) the port is asked of the server's browser and `port` is not used.
     method: one of METHODS. driver: the name of an ODBC driver; None takes the best one that is installed.
-    Raises ConfigurationError for a method that there is not.
+    scratch, compare_s: of the method rowversion: the file of known keys (None: a temporary one, lost at the end), and how
+    often they are compared, in seconds at least (options of an agent are text).
+    Raises ConfigurationError for a method that there is not, or such a number.
     """
 
     host: str
@@ -26,6 +30,8 @@ class SQLServerConfig:
     schema: str = "dbo"
     method: str = "auto"
     driver: str | None = None
+    scratch: Path | None = None
+    compare_s: float | str = 60.0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -34,6 +40,18 @@ class SQLServerConfig:
         if self.method not in _BUILT:
             message = f"SQL Server cannot be captured by {self.method} in this version"
             raise ConfigurationError(message, "set method = 'change_tracking', which every edition has")
+
+        if not 0 < self.compares_every_s < inf:
+            message = f"compare_s is {self.compare_s!r}, which is no number of seconds"
+            raise ConfigurationError(message, "set compare_s to a number above 0, such as '60'")
+
+    @property
+    def compares_every_s(self) -> float:
+        """`compare_s` as a number; 0 where it is none."""
+        try:
+            return float(self.compare_s)
+        except ValueError:
+            return 0.0
 
     @property
     def address(self) -> str:

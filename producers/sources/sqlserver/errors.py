@@ -56,6 +56,12 @@ _CASES = (
         "GRANT SELECT, VIEW CHANGE TRACKING ON SCHEMA::[{schema}] TO [{user}]",
     ),
     _Case(
+        frozenset({22981}),
+        AccessDeniedError,
+        "does not show what Change Data Capture keeps",
+        "GRANT SELECT ON SCHEMA::[{schema}] TO [{user}]; ALTER ROLE [fluxion_cdc] ADD MEMBER [{user}]",
+    ),
+    _Case(
         frozenset({207, 208, 4902}),
         SourceNotReadyError,
         "lacks what we capture",

@@ -1,11 +1,12 @@
 """SQL Server behind the contract of `producers.source`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from fluxion.clock import Clock
 from fluxion.errors import DependencyDownError
 from producers.source import Bounds, Capture, Fault, Position
 from producers.sources.sqlserver.catalogue import catalogue_of
+from producers.sources.sqlserver.cdc import ChangeDataCapture
 from producers.sources.sqlserver.change_tracking import ChangeTracking
 from producers.sources.sqlserver.check import find_faults
 from producers.sources.sqlserver.config import SQLServerConfig
@@ -15,20 +16,28 @@ from producers.sources.sqlserver.estimate import Estimate
 from producers.sources.sqlserver.identity import Views
 from producers.sources.sqlserver.method import Method
 from producers.sources.sqlserver.position import parse_chunk
+from producers.sources.sqlserver.rowversion import Rowversion
 from producers.sources.sqlserver.snapshot import Again, Snapshot
 from producers.sources.sqlserver.stream import Stream
 from schemas.source_tables import Table
 
+_METHODS: Mapping[str, Callable[[SQLServerConfig, Views, Clock], Method]] = {
+    "auto": ChangeTracking,
+    "change_tracking": ChangeTracking,
+    "cdc": ChangeDataCapture,
+    "rowversion": Rowversion,
+}
+
 
 class SQLServerSource:
-    """A `Source` for SQL Server 2012 or newer, of any edition, by Change Tracking. It sends nothing but SELECTs."""
+    """A `Source` for SQL Server 2012 or newer, of any edition, by one of `_METHODS`. It writes nothing."""
 
     def __init__(self, config: SQLServerConfig, clock: Clock) -> None:
         self._config = config
         self._clock = clock
         self._links = Links(config)
         self._views = Views()
-        self._method: Method = ChangeTracking(config, self._views, clock)
+        self._method: Method = _METHODS[config.method](config, self._views, clock)
 
     def check(self) -> list[Fault]:
         """Return every fault at once; see `Source.check`."""

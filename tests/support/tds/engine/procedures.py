@@ -22,9 +22,17 @@ ENABLE_NEEDS = ("source_schema", "source_name", "role_name")
 HELP = """
 SELECT OBJECT_SCHEMA_NAME(source_object_id) AS source_schema, OBJECT_NAME(source_object_id) AS source_table,
   capture_instance, object_id, source_object_id, start_lsn, end_lsn, supports_net_changes, has_drop_pending, role_name,
-  index_name, filegroup_name, create_date
+  index_name, filegroup_name, create_date, CAST(NULL AS nvarchar(4000)) AS index_column_list,
+  standin.captured_column_list(object_id) AS captured_column_list
 FROM cdc.change_tables
 """
+CAPTURED = """
+SELECT OBJECT_SCHEMA_NAME(t.source_object_id) AS source_schema, OBJECT_NAME(t.source_object_id) AS source_table,
+  t.capture_instance, c.column_name, c.column_id, c.column_ordinal, c.column_type AS data_type
+FROM cdc.captured_columns AS c JOIN cdc.change_tables AS t ON t.object_id = c.object_id
+WHERE t.object_id = {} ORDER BY c.column_ordinal
+"""
+JOBS = "SELECT job_type, retention FROM standin.cdc_jobs"
 
 
 def execute(session: Session, found: re.Match[str]) -> list[Result]:
@@ -129,6 +137,20 @@ def _cdc_help(session: Session, _named: Named) -> list[Result]:
     return [query(session, HELP)]
 
 
+def _cdc_captured(session: Session, named: Named) -> list[Result]:
+    session.run("SELECT standin.require_cdc()")
+    return [query(session, CAPTURED.format(session.one("SELECT standin.instance_of($1)", named["capture_instance"])))]
+
+
+def _help_jobs(session: Session, _named: Named) -> list[Result]:
+    return [query(session, JOBS)]
+
+
+def _change_job(session: Session, named: Named) -> None:
+    if not _is_capture(named) and named.get("retention") is not None:
+        session.run("SELECT standin.set_setting('cdc_retention', to_jsonb($1::int))", [named["retention"]])
+
+
 def _stop_job(session: Session, named: Named) -> None:
     if _is_capture(named):
         session.run("SELECT standin.capture_stop()")
@@ -159,8 +181,9 @@ def _fork_recovery(session: Session, _named: Named) -> None:
     session.run("SELECT standin.fork_recovery()")
 
 
-def _nothing(_session: Session, _named: Named) -> None:
-    """How often a job runs has no meaning here."""
+def _log_updates(session: Session, named: Named) -> None:
+    for key in ("own_seqval", "key_as_update"):
+        session.run("SELECT standin.set_setting($1, to_jsonb($2::int = 1))", [key, int(named[key])])
 
 
 Action = Callable[[Session, Named], list[Result] | None]
@@ -180,8 +203,11 @@ PROCEDURES: dict[str, tuple[Sequence[str], Action]] = {
     "sp_cdc_scan": ((), _scan),
     "sp_cdc_start_job": (("job_type",), _start_job),
     "sp_cdc_stop_job": (("job_type",), _stop_job),
-    "sp_cdc_change_job": (("job_type",), _nothing),
+    "sp_cdc_get_captured_columns": (("capture_instance",), _cdc_captured),
+    "sp_cdc_change_job": (("job_type",), _change_job),
+    "sp_cdc_help_jobs": ((), _help_jobs),
     "sp_flush_ct_internal_table_on_demand": (("tabletoclean",), _flush_change_tracking),
     "advance_clock": (("minutes",), _advance_clock),
     "fork_recovery": ((), _fork_recovery),
+    "log_updates": (("own_seqval", "key_as_update"), _log_updates),
 }

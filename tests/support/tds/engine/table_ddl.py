@@ -41,9 +41,7 @@ def create_table(session: Session, found: re.Match[str]) -> None:
     oid = session.one("SELECT $1::regclass::oid::bigint", table.quoted)
     session.run(REMEMBER_TABLE, [oid, table.schema, table.name, table.key])
     _remember_columns(session, oid, table.columns, table.key)
-    if table.rowversion:
-        touch = f"standin.touch_rowversion('{table.rowversion}')"
-        session.run(f"CREATE TRIGGER rowversion BEFORE UPDATE ON {table.quoted} FOR EACH ROW EXECUTE FUNCTION {touch}")
+    _touch_rowversion(session, table)
 
 
 def alter_table(session: Session, found: re.Match[str]) -> None:
@@ -77,6 +75,13 @@ def drop_table(session: Session, found: re.Match[str]) -> None:
             session.run("SELECT standin.forget($1::bigint::oid)", [oid])
 
 
+def _touch_rowversion(session: Session, table: Table) -> None:
+    """Give each row that is updated a new rowversion, where the table has that column."""
+    if table.rowversion:
+        touch = f"standin.touch_rowversion('{table.rowversion}')"
+        session.run(f"CREATE TRIGGER rowversion BEFORE UPDATE ON {table.quoted} FOR EACH ROW EXECUTE FUNCTION {touch}")
+
+
 def _remember_columns(session: Session, oid: int, columns: Sequence[Declared], key: Sequence[str]) -> None:
     for column in columns:
         kind, nullable = column.type, column.nullable and column.name.lower() not in key
@@ -91,6 +96,7 @@ def _alter(session: Session, table: Table, oid: int, action: exp.Expr) -> None:
             step.add(action)
             session.run(f"ALTER TABLE {table.quoted} ADD COLUMN {step.parts[0]}", verb="ALTER")
             _remember_columns(session, oid, step.columns, ())
+            _touch_rowversion(session, step)
         case exp.Drop():
             for column in action.args.get("tables") or [action.this]:
                 session.run(f'ALTER TABLE {table.quoted} DROP COLUMN "{column.name.lower()}"', verb="ALTER")

@@ -92,3 +92,22 @@ begin
   perform standin.set_setting('capture_stopped', 'false');
   perform standin.capture_scan();
 end $$;
+
+-- What sp_cdc_help_change_data_capture, sp_cdc_get_captured_columns and sp_cdc_help_jobs show.
+create function standin.captured_column_list(id int) returns text language sql stable as $$
+  select string_agg('[' || column_name || ']', ', ' order by column_ordinal) from cdc.captured_columns
+  where object_id = id $$;
+create function standin.instance_of(instance text) returns int language plpgsql stable as $$
+declare
+  id int := (select object_id from cdc.change_tables where capture_instance = instance::citext);
+begin
+  if id is null then
+    perform standin.raise(22960, 'Change data capture instance ''%s'' has not been enabled for the source table. Use '
+      'sys.sp_cdc_help_change_data_capture to verify the capture instance name and retry the operation.', instance);
+  end if;
+  return id;
+end $$;
+create view standin.cdc_jobs as
+  select 'capture'::citext as job_type, 0::bigint as retention where standin.flag('cdc')
+  union all
+  select 'cleanup'::citext, coalesce((standin.settings() ->> 'cdc_retention')::bigint, 4320) where standin.flag('cdc');

@@ -30,18 +30,20 @@ begin
   into moved from unnest(t.pk) k;
   execute format($f$
     create or replace function cdc.%1$I() returns trigger language plpgsql as $b$
-    declare s bigint := nextval('standin.seqval_seq'); every bytea := standin.mask('%9$s'); changed bytea;
+    declare
+      s bigint := nextval('standin.seqval_seq'); every bytea := standin.mask('%9$s'); changed bytea;
+      second bigint := case when standin.flag('own_seqval') then nextval('standin.seqval_seq') else s end;
     begin
       perform standin.touch('cdc');
       if tg_op = 'INSERT' then
         insert into cdc.%2$I (s, op, mask, %3$s) values (s, 2, every, %5$s);
       elsif tg_op = 'DELETE' then
         insert into cdc.%2$I (s, op, mask, %3$s) values (s, 1, every, %4$s);
-      elsif %6$s then  -- a changed key is logged as a delete and an insert
-        insert into cdc.%2$I (s, op, mask, %3$s) values (s, 1, every, %4$s), (s, 2, every, %5$s);
+      elsif (%6$s) and not standin.flag('key_as_update') then  -- it is logged as a delete and an insert
+        insert into cdc.%2$I (s, op, mask, %3$s) values (s, 1, every, %4$s), (second, 2, every, %5$s);
       else
         changed := standin.mask(concat(%7$s));
-        insert into cdc.%2$I (s, op, mask, %3$s) values (s, 3, changed, %8$s), (s, 4, changed, %5$s);
+        insert into cdc.%2$I (s, op, mask, %3$s) values (s, 3, changed, %8$s), (second, 4, changed, %5$s);
       end if;
       return null;
     end $b$ $f$, 'capture_' || instance, raw, cols, old_row, new_row, moved, bits, before_row, ones);
@@ -109,16 +111,16 @@ begin
            l.op as "__$operation", l.mask as "__$update_mask", %s
     from cdc.%I l join standin.commits c using (xid) where c.lsn is not null $f$, ci || '_ct', cols, raw);
   execute format($f$
-    create function cdc.%1$I(f bytea, t bytea, o text) returns table (
+    create function cdc.%1$I("@from" bytea, "@to" bytea, "@rows" text) returns table (
       "__$start_lsn" bytea, "__$seqval" bytea, "__$operation" int, "__$update_mask" bytea, %2$s)
     language plpgsql stable as $b$
     #variable_conflict use_column
     begin
-      perform standin.cdc_window(%4$L, f, t, o);
+      perform standin.cdc_window(%4$L, "@from", "@to", "@rows");
       return query select standin.to_lsn(c.lsn), standin.to_lsn(l.s), l.op, l.mask, %3$s
       from cdc.%5$I l join standin.commits c using (xid)
-      where c.lsn between standin.from_lsn(f) and standin.from_lsn(t)
-        and (l.op <> 3 or lower(trim(o)) = 'all update old');
+      where c.lsn between standin.from_lsn("@from") and standin.from_lsn("@to")
+        and (l.op <> 3 or lower(trim("@rows")) = 'all update old');
     end $b$ $f$, 'fn_cdc_get_all_changes_' || ci, decl, cols, instance, raw);
   perform standin.cdc_trigger(id);
   execute format('create trigger %I after insert or update or delete on %s for each row execute function cdc.%I()',
