@@ -21,10 +21,11 @@ setup: python ## install what is missing: Debian packages, Python packages, the 
 demo: setup ## show it at work: DEMO_SECONDS=60 ends by itself; DEMO_ARGS="--sales-per-second 50"
 	@$(BIN)/fluxion demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(DEMO_ARGS)
 
-# A part of the tests says nothing about coverage, so only the whole of them counts it.
+# A part of the tests says nothing about coverage, so only the whole of them counts it. They wait more than they work: two at a
+# time, each with services of its own; a file's tests stay together, for what they share.
 test: setup ## all tests, with the real services, and their coverage; TEST_ARGS="tests/stack -k gtid": a part, without it
 ifeq ($(strip $(TEST_ARGS)),)
-	@$(BIN)/pytest --cov --cov-report=
+	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=
 	@$(BIN)/python -m tests.support.delivery_path --gate
 else
 	@$(BIN)/pytest $(TEST_ARGS)

@@ -94,10 +94,10 @@ def make_whole(target: Path, make: Callable[[Path], None]) -> None:
 
     The part has a name that no earlier run used: of an `up` that was killed, the program that filled its part lives on.
     """
-    if target.exists():
-        return
-    part = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:12]}")
-    make(part)
-    part.rename(target)
+    if not target.exists():
+        part = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:12]}")
+        make(part)
+        part.rename(target)
+    # What that program still writes into goes with a later run.
     for left in target.parent.glob(f"{target.name}.part*"):
         shutil.rmtree(left, ignore_errors=True)

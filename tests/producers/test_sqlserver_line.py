@@ -329,8 +329,7 @@ def test_each_driver_is_told_what_it_needs() -> None:
     assert "SERVER=caja\\SQLEXPRESS" in connection_string(named, PREFERRED[0])
 
 
-@pytest.mark.parametrize("method", ["cdc", "rowversion", "magic"])
-def test_a_method_that_there_is_not_is_refused_with_the_one_that_there_is(method: str) -> None:
+def test_a_method_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ConfigurationError) as fault:
-        SQLServerConfig("caja", 1433, "cdc", "stellar", frozenset(), method=method)
+        SQLServerConfig("caja", 1433, "cdc", "stellar", frozenset(), method="magic")
     assert "change_tracking" in fault.value.mend

@@ -127,6 +127,8 @@ def test_the_very_first_up_can_be_killed_and_the_next_one_starts_anew(folder: Pa
     try:
         local_stack.up(folder, base)  # from here, so that it meets what the killed one left at work
         assert None not in [one.ready_s for one in local_stack.status(folder)]
+        local_stack.down(folder)
+        local_stack.up(folder, base)  # what a program that outlived the killed one was still writing goes now
     finally:
         local_stack.down(folder)
     assert list(folder.glob("*/*.part*")) == []

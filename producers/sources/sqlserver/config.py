@@ -7,7 +7,6 @@ from pathlib import Path
 from fluxion.errors import ConfigurationError
 
 METHODS = ("auto", "change_tracking", "cdc", "rowversion")
-_BUILT = ("auto", "change_tracking", "cdc", "rowversion")
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,6 @@ class SQLServerConfig:
         if self.method not in METHODS:
             message = f"there is no way to capture SQL Server that is called {self.method!r}"
             raise ConfigurationError(message, f"set method to one of {', '.join(METHODS)}")
-        if self.method not in _BUILT:
-            message = f"SQL Server cannot be captured by {self.method} in this version"
-            raise ConfigurationError(message, "set method = 'change_tracking', which every edition has")
-
         if not 0 < self.compares_every_s < inf:
             message = f"compare_s is {self.compare_s!r}, which is no number of seconds"
             raise ConfigurationError(message, "set compare_s to a number above 0, such as '60'")
