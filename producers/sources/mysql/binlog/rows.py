@@ -39,7 +39,7 @@ class TableRows:
             columns=[Column(name, one.type) for name, one in zip(names, decoders, strict=True)],
         )
         self._key = itemgetter(*(names.index(name) for name in map_.key))
-        self._image = _image([one.decode for one in decoders])
+        self._image = _image([one.decode for one in decoders], sum(1 << names.index(name) for name in map_.key))
         # What stands in front of rows with every column: their number, and a bitmap for each image.
         count, every = len(decoders), (1 << len(decoders)) - 1
         bitmap = every.to_bytes((count + 7) // 8, "little")
@@ -106,8 +106,11 @@ def _refuse_unusable(map_: TableMap) -> None:
         raise SourceNotReadyError(f"table {map_.table} has no primary key over whole columns", "give it one")
 
 
-def _image(decoders: list[Decode]) -> Image:
-    """Return what reads one row image: a bitmap of the columns that are NULL, then the values of the others."""
+def _image(decoders: list[Decode], key: int) -> Image:
+    """Return what reads one row image: a bitmap of the columns that are NULL, then the values of the others.
+
+    key: the bits of the key's columns, which are never NULL: what says so is no row.
+    """
     size = (len(decoders) + 7) // 8
     every = (1 << len(decoders)) - 1  # the bits behind the last column are set, too
 
@@ -117,6 +120,8 @@ def _image(decoders: list[Decode]) -> Image:
         at = start
         values: Values = []
         append = values.append
+        if nulls & key:
+            raise ValueError("its key is NULL")
         if nulls:
             for decode in decoders:
                 if nulls & 1:
