@@ -2,12 +2,18 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from schemas.codec import Decoder, LookUp, UnreadableRecordError
+from schemas.identity import version_of
 from schemas.records import ChangeSet
 from schemas.topics import CHANGES
 from stream_processors.drafts import Decoded, Raw
 
 Decode = Callable[[Raw], Decoded]
+# What a version has room for beside a raw record's offset; the gateway refuses an event of more than 1,000 rows.
+ROW_BITS = 10
+ROWS_OF_A_RECORD = 1 << ROW_BITS
 _MEND = "find what else produces to this topic"
 
 
@@ -19,9 +25,29 @@ def decoding(look_up: LookUp) -> Decode:
     read: Decoder[ChangeSet] = Decoder(CHANGES.schema or "", ChangeSet, look_up)
 
     def decode(raw: Raw) -> Decoded:
-        return Decoded(raw, fitting(read(raw.value)))
+        return Decoded(raw, fitting(numbered(read(raw.value), raw.offset)))
 
     return decode
+
+
+def numbered(change_set: ChangeSet, offset: int) -> ChangeSet:
+    """Return a gateway's change set with the versions that its rows lack: `epoch << 47 | offset << 10 | row`.
+
+    offset: the raw record's. Raises UnreadableRecordError where a row has no room in that.
+    """
+    rows = change_set.rows
+    if change_set.producer != "gateway" or all(row.version is not None for row in rows):
+        return change_set
+    if len(rows) > ROWS_OF_A_RECORD:
+        message = f"the event has {len(rows)} rows, {ROWS_OF_A_RECORD} is the most"
+        raise UnreadableRecordError(message, "send it in several events")
+    try:
+        first = version_of(change_set.epoch, offset << ROW_BITS)
+    except ValueError:
+        message = f"epoch {change_set.epoch} or offset {offset} is out of range"
+        raise UnreadableRecordError(message, _MEND) from None
+    given = [row if row.version is not None else replace(row, version=first | at) for at, row in enumerate(rows)]
+    return replace(change_set, rows=given)
 
 
 def fitting(change_set: ChangeSet) -> ChangeSet:

@@ -1,0 +1,1 @@
+"""Events that a point of sale sends by itself: signatures, payloads, and the change sets that they become."""
