@@ -19,6 +19,7 @@ COMMANDS = {
     "tenant": ("control.cli:tenant_app", "add, list: who owns stores and systems"),
     "store": ("control.cli:store_app", "add, list: the shops of a system"),
     "system": ("control.cli:system_app", "add, list, check, prepare, replay, confirm-deletes: point-of-sale systems"),
+    "token": ("control.token_cli:app", "create, list, revoke: who may speak to Fluxion over HTTP"),
     "quarantine": ("control.quarantine_cli:app", "list, show, retry, discard: rows that could not be taken"),
     "status": ("control.status_cli:app", "everything on one screen"),
     "mapping": ("control.mapping_cli:app", "columns, test, diff, save, schema: a system's template"),
