@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from control.check import check_system
 from control.deletes import confirm_deletes
+from control.prepare import Method
 from control.prepare_cli import prepare
 from control.registry import NewSystem, add_store, add_system, add_tenant, tenants
 from control.replay_cli import replay
@@ -18,7 +19,7 @@ from fluxion.postgres import APP, STAGE, connect
 from fluxion.registry import load_system, load_systems
 from fluxion.settings import load_settings
 from producers.sources.choice import PORTS, kind_for
-from schemas.mapping import load
+from schemas.mapping import load, restore
 
 WIDTH = 160
 
@@ -73,6 +74,7 @@ def system_add(  # noqa: PLR0913, PLR0917 -- one option a setting: that is what 
         str | None, typer.Option(help="the point-of-sale database; default: the template's name")
     ] = None,
     settings: Annotated[str, typer.Option(help='sync_settings as JSON, e.g. {"settle_seconds": 60}')] = "{}",
+    method: Annotated[Method | None, typer.Option(help="of SQL Server; default: change_tracking")] = None,
 ) -> None:
     """Add a system and print its id. The password is not asked: it stays with the agent."""
     try:
@@ -86,16 +88,26 @@ def system_add(  # noqa: PLR0913, PLR0917 -- one option a setting: that is what 
     path = Path(template)
     mapping = load(path if path.suffix in {".yaml", ".yml"} else template)
     kind = kind_for(mapping.databases)
-    connection = {
+    connection: dict[str, Any] = {
         "kind": kind,
         "host": host,
         "port": port or PORTS[kind],
         "user": user,
         "database": database or mapping.template,
     }
+    if method is not None:
+        connection["options"] = _options(kind, method)
     system = NewSystem(name=name, template=mapping, connection=connection, settings=chosen)
     with connect(_dsn(), APP) as link:
         typer.echo(add_system(link, tenant, system))
+
+
+def _options(kind: str, method: Method) -> dict[str, str]:
+    if kind != "sqlserver":
+        raise ConfigurationError(
+            "--method is for SQL Server", "leave --method out: MariaDB is captured by its binary log"
+        )
+    return {"method": method.value}
 
 
 @system_app.command("list")
@@ -118,12 +130,16 @@ def system_check(
     system: Annotated[str, typer.Argument(help="system id")],
     host: Annotated[str | None, typer.Option(help="where the database is reached from here")] = None,
     port: int | None = None,
+    method: Annotated[Method | None, typer.Option(help="of SQL Server; default: the system's")] = None,
 ) -> None:
     """Hold the system's template against its database and its stores, and say every fault. Reads FLUXION_SOURCE_PASSWORD."""
     settings = load_settings()
     with connect(_dsn(), STAGE) as link:
         found = load_system(link, system)
-    reached = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    reached: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    if method is not None:
+        kind = found.connection.get("kind") or kind_for(restore(found.mapping).databases)
+        reached["options"] = {**(found.connection.get("options") or {}), **_options(kind, method)}
     password = settings.source_password.get_secret_value() if settings.source_password else ""
     faults = check_system(found, password, reached)
     for fault in faults:

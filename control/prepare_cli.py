@@ -48,8 +48,13 @@ def prepare(  # noqa: PLR0913 -- one option a setting: that is what a command li
     kind = found.connection.get("kind") or kind_for(template.databases)
     if everything and not undo:
         raise ConfigurationError("--everything is a part of --undo", "add --undo, or leave it out")
+    known = found.connection.get("options", {}).get("method")
+    if method is None and known in set(Method):
+        method = Method(known)
     script = _script(kind, _target(found, template), method, lang, everything=everything if undo else None)
     typer.echo(script.text)
+    if not undo and method not in {None, Method.CHANGE_TRACKING} and method != known:
+        typer.echo(f"\n-- {say(lang, 'method', method=method)}")
     if not apply:
         return
     if kind != SQLSERVER:
@@ -58,7 +63,9 @@ def prepare(  # noqa: PLR0913 -- one option a setting: that is what a command li
     if admin is None:
         raise ConfigurationError("--apply needs to know who runs it", "add --admin USER, an administrator's login")
     reached = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    _apply(script, {**found.connection, **reached}, admin, settings, lang, asks=not yes)
+    changed = _apply(script, {**found.connection, **reached}, admin, settings, lang, asks=not yes)
+    ended = "undone" if undo else "ended"
+    typer.echo(say(lang, ended, done=changed, count=len(script.to_run), id=found.id))
 
 
 def _target(system: System, template: Template) -> Target:
@@ -90,7 +97,8 @@ def _script(kind: str, target: Target, method: Method | None, language: Language
 
 def _apply(
     script: Script, known: dict[str, Any], admin: str, settings: Settings, language: Language, *, asks: bool
-) -> None:
+) -> int:
+    """Run it and return how many statements changed something."""
     # Imported only here: printing needs no driver.
     from control.prepare_apply import opened, run  # noqa: PLC0415 -- see above
     from producers.sources.sqlserver import SQLServerConfig  # noqa: PLC0415 -- see above
@@ -119,8 +127,7 @@ def _apply(
         typer.echo(f"{place}/{len(steps)} {step.statement}: {result}")
 
     with opened(config) as link:
-        changed = run(link, steps, password, tell)
-    typer.echo(say(language, "ended", done=changed, count=len(steps)))
+        return run(link, steps, password, tell)
 
 
 def _admin_password(settings: Settings, admin: str, language: Language) -> str:

@@ -166,8 +166,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nothing": ("nada que hacer", "nothing to do"),
     "failed": ("FALLÓ", "FAILED"),
     "ended": (
-        "{done} de {count} sentencias cambiaron algo. Compruébelo: fluxion agent check",
-        "{done} of {count} statements changed something. See for yourself: fluxion agent check",
+        "{done} de {count} sentencias cambiaron algo. Compruébelo: fluxion system check {id}",
+        "{done} of {count} statements changed something. See for yourself: fluxion system check {id}",
+    ),
+    "undone": (
+        "{done} de {count} sentencias cambiaron algo. El agente ya no puede capturar esta base.",
+        "{done} of {count} statements changed something. An agent can no longer capture this database.",
+    ),
+    "method": (
+        'El agente captura por otro método mientras no se le diga este: en agent.toml, [source.options], method = "{method}"',
+        'The agent captures by another method until it is told this one: in agent.toml, [source.options], method = "{method}"',
     ),
 }
 

@@ -59,8 +59,10 @@ class Context:
         return Job(run, journal.journal_id, total, self.reporter.say, self.note, self.clock)
 
     def watch_layouts(self, capture: Capture) -> None:
-        """Say where a table has other columns than before."""
-        for change in self.layouts.changes(capture.layouts):
+        """Say where a table has other columns than before. A deleted row says nothing of it: often its key is all that is told."""
+        whole = {row.layout for row in capture.rows if row.op != "d"}
+        layouts = [layout for place, layout in enumerate(capture.layouts) if place in whole]
+        for change in self.layouts.changes(layouts):
             get_logger().warning("a table has changed", reason=change.message)
             self.reporter.say("schema_changed", table=change.table, message=change.message)
 

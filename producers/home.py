@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -39,7 +40,7 @@ class SourceSection(BaseModel):
     database: str
     tables: list[str] = Field(min_length=1)
     password: SecretStr | None = None
-    options: dict[str, str] = {}
+    options: dict[str, Annotated[str, Field(coerce_numbers_to_str=True)]] = {}
 
 
 class BoundSection(BaseModel):

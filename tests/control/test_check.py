@@ -26,10 +26,10 @@ class Shop:
         for table in ("categorias", "productos", "ventas", "detalle_ventas"):
             database.run(f"ALTER TABLE {table} ENABLE CHANGE_TRACKING")
 
-    def system(self, template: str = "stellar") -> str:
+    def system(self, template: str = "stellar", *words: str) -> str:
         server = self._database.server
         place = ("--host", server.host, "--port", str(server.port), "--user", server.user)
-        return new_system(self._cloud, template, *place, "--database", self._database.name)
+        return new_system(self._cloud, template, *place, "--database", self._database.name, *words)
 
     def own(self, text: str) -> str:
         path = self._folder / "own.yaml"
@@ -57,6 +57,19 @@ def test_the_template_of_the_database_fits_and_a_warning_of_the_source_is_no_fau
     assert code == 0
     assert said.startswith("warning: changes are kept for 2 days")
     assert "the template fits its database" in said
+
+
+def test_the_method_is_the_systems_or_the_one_that_is_asked_for(shop: Shop) -> None:
+    system = shop.system("stellar", "--method", "cdc")
+    code, said = shop.run("system", "check", system)
+    assert (code, "Change Data Capture is off" in said) == (1, True)
+    code, said = shop.run("system", "check", system, "--method", "rowversion")
+    assert (code, "ADD [fluxion_rv] rowversion" in said) == (1, True)
+    assert shop.run("system", "check", system, "--method", "change_tracking")[0] == 0
+    own = ("--user", "fluxion")
+    assert "sp_cdc_enable_db" in shop.run("system", "prepare", shop.system("stellar", "--method", "cdc", *own))[1]
+    _, other = shop.run("system", "prepare", shop.system("stellar", *own), "--method", "cdc")
+    assert other.rstrip().endswith('method = "cdc"')
 
 
 def test_lines_by_a_key_that_is_not_told_are_refused_by_the_check_and_not_saved(shop: Shop) -> None:

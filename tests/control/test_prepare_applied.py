@@ -76,7 +76,7 @@ def test_on_a_terminal_it_asks_for_the_password_and_does_not_show_it(store: Stor
         answer(store.server.password)
         said("Run these 14 statements on")
         answer("y")
-        heard = said("statements changed something")
+        heard = said(f"See for yourself: fluxion system check {store.system}")
     assert f"CREATE USER [{store.user}] FOR LOGIN [{store.user}]: done" in heard
     assert store.server.password not in heard
     assert store.faults() == []

@@ -1,4 +1,5 @@
 import tempfile
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
@@ -185,3 +186,9 @@ def test_an_agent_is_seen_to_run_without_being_kept_from_it(tmp_path: Path) -> N
     with only_one(tmp_path):
         assert is_running(tmp_path)
     assert not is_running(tmp_path)
+
+
+def test_an_option_may_be_a_number_in_the_file() -> None:
+    place = 'kind = "sqlserver"\nhost = "caja"\nport = 1433\nuser = "u"\ndatabase = "d"\ntables = ["t"]\n'
+    section = SourceSection.model_validate(tomllib.loads(f"{place}[options]\ncompare_s = 5\n"))
+    assert section.options == {"compare_s": "5"}

@@ -17,8 +17,9 @@ from producers.home import JOURNAL, AgentConfig, SourceSection
 from producers.journal import Journal
 from producers.layouts import Layouts
 from producers.note import Note, read_note
-from producers.source import Bounds, Capture, Fault
+from producers.source import Bounds, Capture, CaptureRow, Fault
 from producers.status import Reporter
+from schemas.records import Column, Layout
 from tests.producers.captures import StillClock, change, chunk, streaming
 
 
@@ -179,6 +180,14 @@ def test_tables_that_a_statement_changed_are_asked_for_before_its_position_is_st
     assert again is not None
     assert (again.kind, again.tables) == ("again", ["items"])
     journal.close()
+
+
+def test_a_deleted_row_of_which_only_the_key_is_told_is_no_change_of_its_table(streamed: Run) -> None:
+    key_only = Layout("items", ["id"], [Column("id", "integer")])
+    deletion = Capture("stream", "p2", [key_only], [CaptureRow(0, "d", None, ["1"])], [], 0)
+    streamed.stream += [change("p1", ["two"]), deletion, change("p3", ["three"]), streamed.ending]
+    streamed.follow()
+    assert [event for event in streamed.context.reporter._events if event.kind == "schema_changed"] == []
 
 
 def test_a_value_that_is_too_large_stays_behind_its_row_goes_on_and_that_is_said_once_a_column(
