@@ -31,7 +31,10 @@ def mariadb(home: Path, base_port: int) -> Service:
         # (normal: root's default way in is the socket of the system's own MariaDB)
         options = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
         installer = program("mariadb-install-db", "mariadb-server")
-        run([installer, *options, f"--datadir={part}", f"--tmpdir={home}"], user=USER, cwd=home)
+        # A folder of its own, that goes with the part: of an `up` that was killed the installer lives on, and deletes what it finds.
+        temporary = part.with_name(f"{part.name}.tmp")
+        own_folder(temporary, USER)
+        run([installer, *options, f"--datadir={part}", f"--tmpdir={temporary}"], user=USER, cwd=home)
 
     def ready() -> bool:
         """As the capturing account, see the settings without which capture would lose rows."""
