@@ -187,7 +187,7 @@ def route(**more: object) -> Route:
     said: dict[str, object] = {
         "method": "GET", "path": "/a", "name": "a", "summary": "a", "handler": empty, "scope": None, **more,
     }  # fmt: skip
-    return Route(**said)  # type: ignore[arg-type]  -- what a test says is wrong on purpose
+    return Route(**said)  # type: ignore[arg-type] # a test says what it likes
 
 
 @pytest.mark.parametrize(
